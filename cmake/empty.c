@@ -1,0 +1,2 @@
+/* empty.c - stands in for a folder of src/ that has no source file yet. */
+typedef int pm_empty;

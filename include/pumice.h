@@ -1,0 +1,385 @@
+/* pumice.h - run GGUF language models on any Vulkan 1.3 device.
+ *
+ * This is the only pumice header a program outside src/ includes; everything in
+ * tools/ is written against it and nothing else.
+ *
+ *   pm_engine *e = NULL;
+ *   pm_engine_params ep = {.model_path = "model.gguf"};
+ *   if (pm_engine_create(&ep, &e) != PM_OK) die(pm_error_message());
+ *
+ *   pm_request_params rp = {.prompt = "Once", .prompt_len = 4, .max_tokens = 64};
+ *   uint64_t id;
+ *   if (pm_request_submit(e, &rp, &id) != PM_OK) die(pm_error_message());
+ *
+ *   pm_event ev[32];
+ *   for (size_t n; pm_engine_busy(e);) {
+ *       if (pm_engine_step(e, ev, 32, &n) != PM_OK) die(pm_error_message());
+ *       for (size_t i = 0; i < n; i++)
+ *           fwrite(ev[i].text, 1, ev[i].text_len, stdout);
+ *   }
+ *   pm_engine_destroy(e);
+ *
+ * Conventions, everywhere in this header:
+ *  - A params struct that is all zero means "the defaults". It and everything
+ *    it points to need only live until the call returns.
+ *  - Functions that can fail return pm_result; text about the last failure on
+ *    this thread is in pm_error_message(). On failure, outputs are untouched.
+ *  - "Owned" results are destroyed by the caller. "Borrowed" results belong to
+ *    the object they came from and say how long they last.
+ *  - Sizes are bytes unless the name says _tokens, _pages, _ms or _us.
+ *  - Thread-safety is stated per object; unstated means "one thread at a time".
+ */
+#ifndef PUMICE_H
+#define PUMICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__) || defined(__clang__)
+#define PM_MUST_USE __attribute__((warn_unused_result))
+#else
+#define PM_MUST_USE
+#endif
+
+/* ---------------------------------------------------------------- errors */
+
+/* One list; the enum, pm_result_name() and the docs table are made from it. */
+#define PM_RESULT_MAP(X)                                                       \
+    X(OK,           0, "success")                                              \
+    X(ERR_ARG,     -1, "a parameter is out of its documented range")           \
+    X(ERR_NOMEM,   -2, "host memory exhausted")                                \
+    X(ERR_DEVMEM,  -3, "device memory exhausted")                              \
+    X(ERR_IO,      -4, "a file or socket operation failed")                    \
+    X(ERR_FORMAT,  -5, "a file is malformed")                                  \
+    X(ERR_UNSUP,   -6, "well-formed, but not something this build can run")    \
+    X(ERR_DEVICE,  -7, "a Vulkan call failed")                                 \
+    X(ERR_LOST,    -8, "the device is lost; destroy and recreate the engine")  \
+    X(ERR_STATE,   -9, "called at a moment the object does not allow")         \
+    X(ERR_FULL,   -10, "a fixed-size queue is full; retry after a step")
+
+typedef enum pm_result {
+#define X(name, code, text) PM_##name = (code),
+    PM_RESULT_MAP(X)
+#undef X
+} pm_result;
+
+/* "PM_ERR_FORMAT" for PM_ERR_FORMAT. Static storage, never NULL. */
+const char *pm_result_name(pm_result r);
+
+/* One line about the last failure on the calling thread, with the object, the
+ * expected and the actual value, for example
+ *   model.gguf: blk.3.attn_q.weight: shape [4096,4096], expected [2048,4096]
+ * Borrowed until the next pumice call on this thread. Never NULL. */
+const char *pm_error_message(void);
+
+/* ----------------------------------------------------------- environment */
+
+/* The switches of `pumice --help-env`, in order; false when index is past the
+ * last. Static storage. */
+bool pm_env_describe(size_t index, const char **variable, const char **text);
+
+/* "0.1.0" of the library that was linked. */
+const char *pm_version(void);
+
+/* ---------------------------------------------------------------- devices */
+
+#define PM_DEVICE_CAPS_MAX 32
+
+typedef struct pm_device_info {
+    uint32_t index;                /* what --device N selects */
+    char name[256];
+    char vendor[32];               /* "NVIDIA", "AMD", "Intel", "Mesa", "0x1234" */
+    char driver[256];              /* driver name and version */
+    char type[16];                 /* "discrete", "integrated", "virtual", "cpu", "other" */
+    char uuid[37];                 /* 8-4-4-4-12 hex digits */
+    uint32_t api_version;          /* VK_MAKE_API_VERSION bits */
+    uint64_t memory_bytes;         /* of the device-local heaps */
+    uint64_t memory_free_bytes;    /* by VK_EXT_memory_budget; 0 = unknown */
+    uint32_t subgroup_min, subgroup_max; /* lanes */
+    uint32_t shared_bytes;         /* per workgroup */
+    uint32_t workgroup_max;        /* invocations */
+    uint32_t cap_count;
+    struct { const char *name; bool present, masked; } caps[PM_DEVICE_CAPS_MAX];
+    char missing[256];             /* what the floor needs and the device lacks; "" = usable */
+} pm_device_info;
+
+/* Physical devices, best first: discrete, integrated, virtual, CPU.
+ * infos: [capacity]; may be NULL with capacity 0. *count: devices there are.
+ * Errors: PM_ERR_UNSUP (no Vulkan loader or no driver; says how to get one). */
+PM_MUST_USE pm_result pm_devices_list(pm_device_info *infos, size_t capacity, size_t *count);
+
+/* ------------------------------------------------------------- model files */
+
+/* The directory of a GGUF file, checked, without its weights' values and without
+ * Vulkan. Split files (-00001-of-0000N) open by any of their parts' names. */
+typedef struct pm_model_file pm_model_file;
+
+typedef struct pm_model_summary {
+    uint32_t gguf_version;
+    uint64_t metadata_count, tensor_count;
+    uint64_t parameters;           /* elements of all tensors */
+    uint64_t tensor_bytes, file_bytes;
+    uint32_t files;                /* parts of a split file; else 1 */
+    const char *architecture;      /* borrowed; "" when absent */
+    const char *name;              /* general.name, borrowed; "" when absent */
+} pm_model_summary;
+
+typedef struct pm_model_tensor {
+    const char *name;              /* borrowed */
+    const char *type;              /* "Q4_K"; static */
+    uint32_t dims;                 /* 1..4 */
+    uint64_t shape[4];             /* innermost first, as in the file */
+    uint64_t offset;               /* bytes from the start of its file's data */
+    uint64_t bytes;
+} pm_model_tensor;
+
+/* Errors: PM_ERR_IO, PM_ERR_FORMAT (name the file and the field), PM_ERR_UNSUP. */
+PM_MUST_USE pm_result pm_model_file_open(const char *path, pm_model_file **out);
+void pm_model_file_close(pm_model_file *file);      /* NULL is fine */
+
+void pm_model_file_summary(const pm_model_file *file, pm_model_summary *out);
+
+/* Metadata entry `index` as text: its key, its type ("u32", "str", "arr[str,32000]"),
+ * and its value, JSON when json is true. Arrays show at most array_max items,
+ * then "...". key and type are borrowed until the file is closed; the value is
+ * written to value, NUL-terminated, cut at capacity. Returns the bytes the whole
+ * value needs without its NUL, as snprintf() does. index < metadata_count. */
+size_t pm_model_file_metadata(const pm_model_file *file, size_t index, bool json, size_t array_max,
+                              const char **key, const char **type, char *value, size_t capacity);
+
+/* index < tensor_count. */
+void pm_model_file_tensor(const pm_model_file *file, size_t index, pm_model_tensor *out);
+
+/* --------------------------------------------------------------- tokenizer */
+
+/* Immutable after creation: any number of threads may use one. */
+typedef struct pm_tokenizer pm_tokenizer;
+
+/* Reads the file's vocabulary; the file may be closed afterwards. Works on
+ * vocabulary-only files. Errors: PM_ERR_FORMAT, PM_ERR_UNSUP (names the model or
+ * pre-tokenizer). */
+PM_MUST_USE pm_result pm_tokenizer_create(const pm_model_file *file, pm_tokenizer **out);
+void pm_tokenizer_destroy(pm_tokenizer *tokenizer);
+
+uint32_t pm_tokenizer_size(const pm_tokenizer *tokenizer);    /* tokens */
+int32_t pm_tokenizer_bos(const pm_tokenizer *tokenizer);      /* -1 = none */
+int32_t pm_tokenizer_eos(const pm_tokenizer *tokenizer);      /* -1 = none */
+bool pm_tokenizer_is_end(const pm_tokenizer *tokenizer, int32_t token); /* eos, eot, eom */
+
+enum {
+    PM_TOKENIZE_ADD_BOS = 1,       /* as the file's add_bos_token says */
+    PM_TOKENIZE_SPECIAL = 2,       /* "<|im_end|>" in the text is that token, not text */
+};
+
+/* text: UTF-8 (ill-formed bytes become byte tokens or the unknown token).
+ * tokens: [capacity]. *count: tokens the text gives; when it is more than
+ * capacity, the first capacity are written and PM_ERR_FULL is returned. A text of
+ * n bytes never gives more than n + 2 tokens. */
+PM_MUST_USE pm_result pm_tokenize(const pm_tokenizer *tokenizer, const char *text, size_t text_len,
+                                  uint32_t flags, int32_t *tokens, size_t capacity, size_t *count);
+
+/* The bytes of the tokens, special ones only when `special`; text: [capacity] not
+ * NUL-terminated. *len: bytes there are; PM_ERR_FULL as above. PM_ERR_ARG: an id
+ * outside the vocabulary. */
+PM_MUST_USE pm_result pm_detokenize(const pm_tokenizer *tokenizer, const int32_t *tokens, size_t count,
+                                    bool special, char *text, size_t capacity, size_t *len);
+
+/* ------------------------------------------------------------ chat templates */
+
+typedef struct pm_chat_message {
+    const char *role;              /* "system", "user", "assistant" */
+    const char *content;           /* UTF-8 */
+} pm_chat_message;
+
+/* Renders messages with the model's own template, or with the built-in `name`
+ * ("chatml", "llama2", "llama3", "mistral", "zephyr"; NULL = recognise the
+ * file's). The result holds every special token, BOS included, as text: tokenize
+ * it with PM_TOKENIZE_SPECIAL alone. add_assistant: end where the answer starts.
+ * *text: owned, pm_string_free().
+ * Errors: PM_ERR_UNSUP (template unknown; the message names --template and the
+ * built-in ones), PM_ERR_ARG (roles out of order for this template). */
+PM_MUST_USE pm_result pm_chat_render(const pm_tokenizer *tokenizer, const char *name,
+                                     const pm_chat_message *messages, size_t count, bool add_assistant,
+                                     char **text, size_t *len);
+void pm_string_free(char *text);
+
+/* ---------------------------------------------------------------- engine */
+
+/* One model on one device, with its KV pages and its scheduler.
+ *
+ * Thread-safety: pm_request_submit() and pm_request_cancel() may be called from
+ * any thread; everything else from one thread at a time. Work happens inside
+ * pm_engine_step(). */
+typedef struct pm_engine pm_engine;
+
+typedef enum pm_kv_type { PM_KV_F16 = 0, PM_KV_F32 } pm_kv_type;
+
+/* fraction in [0,1] of `stage` ("weights", "pipelines") is done. */
+typedef void pm_progress(void *context, const char *stage, double fraction);
+
+typedef struct pm_engine_params {
+    const char *model_path;        /* GGUF file. Required. */
+    const char *device;            /* index, part of the name, or UUID; NULL = $PUMICE_DEVICE or the first */
+    uint32_t max_seqs;             /* sequences in flight, <= 256; 0 = 16 */
+    uint32_t max_context_tokens;   /* per sequence; 0 = the model's own limit, at most 4096 */
+    uint32_t max_batch_tokens;     /* per step, <= 2048; 0 = 512 */
+    uint32_t page_tokens;          /* tokens per KV page: 16 or 32; 0 = 16 */
+    uint64_t kv_bytes;             /* KV pool; 0 = one full context per 4 sequences, at least
+                                      one, at most 90 % of what the weights leave */
+    pm_kv_type kv_type;
+    bool profile;                  /* time every dispatch; see pm_engine_profile() */
+    pm_progress *progress;         /* may be NULL; called on this thread */
+    void *progress_context;
+} pm_engine_params;
+
+/* Maps the file, uploads and repacks the weights and compiles the pipelines the
+ * model needs. Takes seconds; never called on a latency path.
+ *
+ * *out: owned, pm_engine_destroy().
+ * Errors: PM_ERR_IO, PM_ERR_FORMAT (both name file and field), PM_ERR_UNSUP
+ * (names the architecture, tensor type or device feature), PM_ERR_NOMEM,
+ * PM_ERR_DEVMEM (names the bytes wanted and free), PM_ERR_DEVICE, PM_ERR_ARG. */
+PM_MUST_USE pm_result pm_engine_create(const pm_engine_params *params, pm_engine **out);
+
+/* Waits for the device, then frees everything. NULL is fine. */
+void pm_engine_destroy(pm_engine *engine);
+
+/* Borrowed, for the engine's life. */
+const pm_tokenizer *pm_engine_tokenizer(const pm_engine *engine);
+
+typedef struct pm_engine_info {
+    char device[256];
+    char architecture[32];
+    uint32_t vocab;                /* tokens */
+    uint32_t context_tokens;       /* most tokens of one sequence here */
+    uint32_t model_context_tokens; /* what the model was trained for */
+    uint32_t max_seqs, max_batch_tokens, page_tokens;
+    uint32_t pages;                /* KV pages in the pool */
+    uint64_t page_bytes;           /* device memory of one page, all layers */
+    uint64_t weight_bytes;         /* device memory of the weights */
+    uint64_t weight_step_bytes;    /* of them, what one decode step reads */
+} pm_engine_info;
+void pm_engine_describe(const pm_engine *engine, pm_engine_info *out);
+
+typedef struct pm_engine_stats {
+    uint64_t steps;
+    uint64_t prompt_tokens;        /* computed, not cached */
+    uint64_t generated_tokens;
+    uint32_t pages_used, pages_used_max;
+    uint32_t preemptions;
+    double step_us_last;           /* wall time of the last step, microseconds */
+} pm_engine_stats;
+void pm_engine_statistics(const pm_engine *engine, pm_engine_stats *out);
+
+/* -------------------------------------------------------------- requests */
+
+typedef struct pm_sample_params {
+    float temperature;             /* 0 = greedy */
+    float top_p;                   /* (0,1]; 0 = off */
+    float min_p;                   /* [0,1); 0 = off */
+    uint32_t top_k;                /* 0 = off */
+    float repeat_penalty;          /* > 0; 0 or 1 = off; on the last 64 tokens */
+    uint64_t seed;                 /* 0 = from the request id */
+} pm_sample_params;
+
+typedef struct pm_request_params {
+    const char *prompt;            /* UTF-8, already rendered; may contain \0 */
+    size_t prompt_len;
+    uint32_t prompt_flags;         /* PM_TOKENIZE_* */
+    const int32_t *tokens;         /* [token_count], instead of a prompt when not NULL */
+    size_t token_count;
+    uint32_t max_tokens;           /* generated tokens; 0 = up to the context */
+    bool ignore_end;               /* go on after an end token */
+    pm_sample_params sample;
+} pm_request_params;
+
+/* Queues a request; the first token comes out of a later pm_engine_step().
+ *
+ * *id: unique for the engine's lifetime, never reused, never 0.
+ * Errors: PM_ERR_ARG (an empty prompt, a token outside the vocabulary, a prompt
+ * that leaves no room in the context or the KV pool: the message has the tokens
+ * wanted and there), PM_ERR_FULL (the submit queue holds max_seqs * 4 requests),
+ * PM_ERR_NOMEM, PM_ERR_LOST. */
+PM_MUST_USE pm_result pm_request_submit(pm_engine *engine, const pm_request_params *params, uint64_t *id);
+
+/* The request ends with PM_FINISH_CANCELLED at the next step. Unknown or already
+ * finished ids are ignored, so that a disconnect never races a finish. */
+void pm_request_cancel(pm_engine *engine, uint64_t id);
+
+/* ------------------------------------------------------------------ step */
+
+typedef enum pm_finish {
+    PM_FINISH_NONE = 0,            /* more tokens will come */
+    PM_FINISH_STOP,                /* an end token */
+    PM_FINISH_LENGTH,              /* max_tokens */
+    PM_FINISH_CONTEXT,             /* the sequence's context or the KV pool is full */
+    PM_FINISH_CANCELLED,
+    PM_FINISH_ERROR,               /* see pm_event.error */
+} pm_finish;
+
+/* "stop", "length", ... Static storage. */
+const char *pm_finish_name(pm_finish finish);
+
+typedef struct pm_event {
+    uint64_t request_id;
+    int32_t token;                 /* -1 on events that carry no token */
+    pm_finish finish;
+    pm_result error;               /* PM_OK unless finish is PM_FINISH_ERROR */
+    const char *text;              /* whole UTF-8 characters; may be empty */
+    size_t text_len;               /* bytes */
+    uint32_t prompt_tokens;        /* of the request */
+    uint32_t generated_tokens;     /* so far, this one included */
+} pm_event;
+
+/* True while a request is queued or running. */
+bool pm_engine_busy(const pm_engine *engine);
+
+/* One scheduler iteration: pick a batch, run the plan, sample, detokenize.
+ *
+ * events: at least max_seqs of them, or PM_ERR_ARG. event->text is borrowed
+ * until the next pm_engine_step().
+ * *count: events written; 0 is normal while a long prompt is being read.
+ * Errors: PM_ERR_LOST and PM_ERR_DEVICE end every request in flight. A failure of
+ * one request is not an error here: it is that request's PM_FINISH_ERROR. */
+PM_MUST_USE pm_result pm_engine_step(pm_engine *engine, pm_event *events, size_t capacity, size_t *count);
+
+/* --------------------------------------------------------------- scoring */
+
+/* Called once per scored position, in order; logits: [vocab] f32, borrowed for
+ * the call. Return false to stop. */
+typedef bool pm_logits_sink(void *context, uint32_t position, const float *logits);
+
+/* Runs the tokens as one sequence, from an empty KV cache, and hands out the
+ * logits of positions first .. count - 1. The engine must not be busy.
+ * Errors: PM_ERR_STATE (busy), PM_ERR_ARG (count is 0 or past the context, a token
+ * outside the vocabulary), PM_ERR_DEVICE, PM_ERR_LOST. */
+PM_MUST_USE pm_result pm_engine_score(pm_engine *engine, const int32_t *tokens, uint32_t count, uint32_t first,
+                                      pm_logits_sink *sink, void *context);
+
+/* ------------------------------------------------------------- measuring */
+
+typedef struct pm_profile_row {
+    char op[48];                   /* "matmul.q8_0" */
+    uint64_t dispatches;
+    uint64_t ns;                   /* device time, all dispatches */
+    uint64_t bytes;                /* that they must move at least */
+    uint64_t flops;
+} pm_profile_row;
+
+/* Device time per op since the engine was created, most time first; rows:
+ * [capacity]; *count: rows there are. Errors: PM_ERR_STATE (profile was off). */
+PM_MUST_USE pm_result pm_engine_profile(pm_engine *engine, pm_profile_row *rows, size_t capacity, size_t *count);
+
+/* Bytes per second that the device reads from a buffer of 256 MiB (less where
+ * memory is short), best of five, by a kernel with 16-byte loads. */
+PM_MUST_USE pm_result pm_engine_bandwidth(pm_engine *engine, double *bytes_per_second);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* PUMICE_H */

@@ -1,0 +1,52 @@
+/* vk/caps.h - optional capabilities: found at open, maskable for tests. Floor 1.
+ *
+ * PUMICE_CAPS=-f16,-int8dot masks; a masked capability is not enabled on the
+ * device either, so that a shader which uses it in error is caught.
+ */
+#ifndef PM_VK_CAPS_H
+#define PM_VK_CAPS_H
+
+#include "base/error.h"
+
+#include <stdint.h>
+
+/* name, text of `pumice devices` */
+#define PM_CAP_MAP(X)                                                              \
+    X(F16,        "f16",        "16-bit float arithmetic")                         \
+    X(STORE16,    "store16",    "16-bit storage buffers")                          \
+    X(STORE8,     "store8",     "8-bit storage buffers")                           \
+    X(INT8,       "int8",       "8-bit integer arithmetic")                        \
+    X(INT16,      "int16",      "16-bit integer arithmetic")                       \
+    X(INT64,      "int64",      "64-bit integer arithmetic")                       \
+    X(INT8DOT,    "int8dot",    "accelerated packed 4x8-bit integer dot product")  \
+    X(SUBGROUP,   "subgroup",   "subgroup arithmetic and shuffle in compute")      \
+    X(COOPMAT,    "coopmat",    "KHR cooperative matrix")                          \
+    X(COOPMAT2,   "coopmat2",   "NV cooperative matrix 2")                         \
+    X(BF16,       "bf16",       "bfloat16 arithmetic")                             \
+    X(BUDGET,     "budget",     "memory budget")                                   \
+    X(HOSTMEM,    "hostmem",    "external host memory")                            \
+    X(TIMESTAMP,  "timestamp",  "timestamps on the compute queue")
+
+typedef enum pm_cap {
+#define X(name, text, help) PM_CAP_##name,
+    PM_CAP_MAP(X)
+#undef X
+    PM_CAPS
+} pm_cap;
+
+#define PM_CAP_BIT(name) (1u << PM_CAP_##name)
+
+typedef struct pm_vk_caps {
+    uint32_t bits;                 /* PM_CAP_BIT()s present and not masked */
+    uint32_t masked;               /* present but masked */
+    uint32_t subgroup_min, subgroup_max, subgroup_default; /* lanes */
+    uint32_t shared_bytes;         /* per workgroup */
+    uint32_t workgroup_max;        /* invocations, also of dimension x */
+    uint32_t groups_max[3];
+    bool is_cpu;
+} pm_vk_caps;
+
+const char *pm_cap_name(pm_cap cap);
+const char *pm_cap_text(pm_cap cap);
+
+#endif /* PM_VK_CAPS_H */

@@ -1,0 +1,33 @@
+/* vk/device.h - choosing and opening a Vulkan 1.3 device. Floor 1.
+ *
+ * Required, and mandatory in Vulkan 1.3: buffer device address, subgroup size
+ * control, synchronization2, timeline semaphores, maintenance4, integer dot
+ * product. Everything else is a capability (vk/caps.h).
+ */
+#ifndef PM_VK_DEVICE_H
+#define PM_VK_DEVICE_H
+
+#include "vk/buffer.h"
+#include "vk/caps.h"
+
+/* Physical devices, best first; see pm_devices_list() in pumice.h. */
+PM_MUST_USE pm_result pm_vk_devices_list(pm_device_info *infos, size_t capacity, size_t *count);
+
+/* selector: index, part of the name (any case) or UUID; NULL = PUMICE_DEVICE,
+ * else the first usable device.
+ * Errors: PM_ERR_UNSUP (no driver, or the device lacks a required feature, by
+ * name), PM_ERR_ARG (selector matches none or several; the message lists them). */
+PM_MUST_USE pm_result pm_vk_device_open(const char *selector, bool profile, pm_vk_device **out);
+void pm_vk_device_close(pm_vk_device *device);       /* NULL is fine; waits */
+
+const pm_device_info *pm_vk_device_info(const pm_vk_device *device);
+const pm_vk_caps *pm_vk_device_caps(const pm_vk_device *device);
+
+/* Device-local bytes that can still be allocated, by budget where the driver
+ * tells it, else heap size less what this device object holds. */
+uint64_t pm_vk_device_free_bytes(const pm_vk_device *device);
+
+/* Validation messages seen so far (PUMICE_VALIDATE=1). */
+uint32_t pm_vk_validation_messages(void);
+
+#endif /* PM_VK_DEVICE_H */

@@ -1,0 +1,67 @@
+/* vk/record.h - a list of dispatches, recorded once, replayed many times. Floor 1.
+ *
+ * A recorder collects dispatches with the byte ranges each reads and writes, and
+ * puts a barrier before a dispatch only when one of its ranges overlaps a range
+ * that an earlier dispatch since the last barrier wrote (read after write, write
+ * after write) or read (write after read). pm_vk_recorder_end() builds the missing
+ * pipelines in parallel, then records command buffers. Replaying them allocates
+ * nothing. Submissions are bounded: the commands are cut at segment marks, and as
+ * many segments go into one submission as measured time allows (100 ms).
+ */
+#ifndef PM_VK_RECORD_H
+#define PM_VK_RECORD_H
+
+#include "vk/pipeline.h"
+
+typedef struct pm_vk_recorder pm_vk_recorder;
+typedef struct pm_vk_commands pm_vk_commands;
+
+#define PM_VK_ACCESS_MAX 16
+
+typedef struct pm_vk_access {
+    pm_slice slice;                /* no slice: ignored */
+    bool write;                    /* else read; list both for in-place */
+} pm_vk_access;
+
+typedef struct pm_vk_dispatch {
+    const char *op;                /* profile row, static storage: "matmul.q8_0" */
+    const pm_vk_pipeline *pipeline;
+    const void *push;              /* push_bytes of the pipeline's key; copied */
+    uint32_t groups[3];            /* each in [1, device limit] (else PM_ERR_UNSUP) */
+    uint32_t access_count;
+    pm_vk_access access[PM_VK_ACCESS_MAX];
+    uint64_t bytes;                /* it must move at least; for the profile */
+    uint64_t flops;
+} pm_vk_dispatch;
+
+PM_MUST_USE pm_result pm_vk_recorder_create(pm_vk_device *device, pm_vk_recorder **out);
+void pm_vk_recorder_destroy(pm_vk_recorder *recorder);
+pm_vk_device *pm_vk_recorder_device(const pm_vk_recorder *recorder);
+
+PM_MUST_USE pm_result pm_vk_record(pm_vk_recorder *recorder, const pm_vk_dispatch *dispatch);
+
+/* Copies src to dst, of equal size (any memory kinds; multiple of 4 bytes). */
+PM_MUST_USE pm_result pm_vk_record_copy(pm_vk_recorder *recorder, pm_slice dst, pm_slice src);
+
+/* A submission may end here (between layers, say). */
+void pm_vk_record_segment(pm_vk_recorder *recorder);
+
+/* Builds pipelines, records, and empties the recorder. *out: owned. */
+PM_MUST_USE pm_result pm_vk_recorder_end(pm_vk_recorder *recorder, pm_vk_commands **out);
+void pm_vk_commands_destroy(pm_vk_commands *commands); /* NULL is fine; waits */
+
+/* Submits all segments and waits until the device has finished; host writes to
+ * UPLOAD memory made before, and device writes to READBACK memory, are visible.
+ * No allocation, no recording. Errors: PM_ERR_DEVICE, PM_ERR_LOST. */
+PM_MUST_USE pm_result pm_vk_commands_run(pm_vk_commands *commands);
+
+/* Dispatches recorded, for dumps and tests. */
+uint32_t pm_vk_commands_dispatches(const pm_vk_commands *commands);
+uint32_t pm_vk_commands_barriers(const pm_vk_commands *commands);
+
+/* Sums of the timestamps of all runs on this device, by op; see
+ * pm_engine_profile(). Errors: PM_ERR_STATE (opened without profile, or no
+ * timestamps on this device). */
+PM_MUST_USE pm_result pm_vk_profile(pm_vk_device *device, pm_profile_row *rows, size_t capacity, size_t *count);
+
+#endif /* PM_VK_RECORD_H */
