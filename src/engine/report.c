@@ -1,0 +1,62 @@
+/* engine/report.c - what an engine tells about itself. */
+#include "engine/engine_impl.h"
+
+#include "base/env.h"
+#include "vk/bandwidth.h"
+
+#include <stdio.h>
+
+const char *pm_version(void)
+{
+    return PUMICE_VERSION;
+}
+
+bool pm_env_describe(size_t index, const char **variable, const char **text)
+{
+    if (index >= PM_ENVS)
+        return false;
+    *variable = pm_env_name((pm_env)index);
+    *text = pm_env_text((pm_env)index);
+    return true;
+}
+
+const pm_tokenizer *pm_engine_tokenizer(const pm_engine *engine)
+{
+    return engine->tokenizer;
+}
+
+void pm_engine_describe(const pm_engine *e, pm_engine_info *out)
+{
+    *out = (pm_engine_info){
+        .vocab = e->hparams.vocab,
+        .context_tokens = e->context,
+        .model_context_tokens = e->hparams.context,
+        .max_seqs = e->max_seqs,
+        .max_batch_tokens = e->max_batch_tokens,
+        .page_tokens = e->kv.layout.page_tokens,
+        .pages = e->kv.pages,
+        .page_bytes = pm_kv_page_bytes(&e->kv.layout) * e->hparams.layers,
+        .weight_bytes = e->weights.bytes,
+        .weight_step_bytes = e->weights.step_bytes,
+    };
+    snprintf(out->device, sizeof(out->device), "%s", pm_vk_device_info(e->device)->name);
+    snprintf(out->architecture, sizeof(out->architecture), "%s", e->hparams.arch->name);
+}
+
+void pm_engine_statistics(const pm_engine *e, pm_engine_stats *out)
+{
+    *out = e->stats;
+    out->pages_used = pm_kv_pages_used(pm_sched_pages(e->sched));
+}
+
+pm_result pm_engine_profile(pm_engine *e, pm_profile_row *rows, size_t capacity, size_t *count)
+{
+    if (!e->profile)
+        return pm_fail(PM_ERR_STATE, "the engine was created without profile");
+    return pm_vk_profile(e->device, rows, capacity, count);
+}
+
+pm_result pm_engine_bandwidth(pm_engine *e, double *bytes_per_second)
+{
+    return pm_vk_bandwidth(e->device, bytes_per_second);
+}

@@ -1,0 +1,207 @@
+/* plan/decoder.c - the forward pass of a decoder, as a list of dispatches. */
+#include "plan/decoder.h"
+
+#include "op/argmax.h"
+#include "op/attention.h"
+#include "op/embedding.h"
+#include "op/matmul.h"
+#include "op/rmsnorm.h"
+#include "op/rope_kv.h"
+#include "op/swiglu.h"
+
+#include <math.h>
+
+#define SECTION_ALIGN 256u
+
+pm_result pm_activations_init(pm_activations *a, pm_vk_device *device, const pm_hparams *h, uint32_t rows_max,
+                              uint32_t outs_max, uint64_t scratch_bytes)
+{
+    *a = (pm_activations){0};
+    const struct {
+        pm_slice *slice;
+        uint64_t bytes;
+    } sections[] = {
+        {&a->x, (uint64_t)rows_max * pm_row_stride(h->dim) * 4},
+        {&a->normed, (uint64_t)(rows_max > outs_max ? rows_max : outs_max) * pm_row_stride(h->dim) * 4},
+        {&a->last, (uint64_t)rows_max * pm_row_stride(h->dim) * 4},
+        {&a->qkv, (uint64_t)rows_max * pm_row_stride(pm_hparams_qkv(h)) * 4},
+        {&a->mix, (uint64_t)rows_max * pm_row_stride(h->heads * h->head_dim) * 4},
+        {&a->gate_up, (uint64_t)rows_max * pm_row_stride(2 * h->hidden) * 4},
+        {&a->act, (uint64_t)rows_max * pm_row_stride(h->hidden) * 4},
+        {&a->logits, (uint64_t)outs_max * pm_row_stride(h->vocab) * 4},
+        {&a->scratch, scratch_bytes},
+    };
+    const size_t count = sizeof(sections) / sizeof(sections[0]);
+    uint64_t offsets[sizeof(sections) / sizeof(sections[0])], bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        offsets[i] = bytes;
+        bytes += (sections[i].bytes + SECTION_ALIGN - 1) / SECTION_ALIGN * SECTION_ALIGN;
+    }
+    PM_TRY(pm_vk_buffer_create(device, bytes, PM_VK_DEVICE, "activations", &a->buffer));
+    for (size_t i = 0; i < count; i++)
+        if (sections[i].bytes > 0)
+            *sections[i].slice = pm_vk_buffer_slice(a->buffer, offsets[i], sections[i].bytes);
+    return PM_OK;
+}
+
+void pm_activations_finish(pm_activations *a)
+{
+    pm_vk_buffer_destroy(a->buffer);
+    *a = (pm_activations){0};
+}
+
+/* y = x W^T + b: one matmul for each part, into neighbouring columns of y. */
+static pm_result record_linear(pm_vk_recorder *recorder, const pm_linear *linear, pm_slice x, pm_slice y, pm_slice rows,
+                               uint32_t rows_max)
+{
+    for (uint32_t i = 0, column = 0; i < linear->part_count; column += linear->part[i++].n) {
+        const uint64_t offset = (uint64_t)column * 4;
+        pm_matmul m = {
+            .weight = linear->part[i],
+            .x = x,
+            .y = pm_slice_part(y, offset, y.bytes - offset),
+            .rows = rows,
+            .rows_max = rows_max,
+            .x_stride = pm_row_stride(linear->k),
+            .y_stride = pm_row_stride(linear->n),
+        };
+        if (linear->bias.buffer != NULL)
+            m.bias = pm_slice_part(linear->bias, offset, (uint64_t)linear->part[i].n * 4);
+        PM_TRY(pm_matmul_record(recorder, &m));
+    }
+    return PM_OK;
+}
+
+static pm_result record_norm(pm_vk_recorder *recorder, const pm_decoder *d, pm_slice w, bool add, pm_slice index,
+                             pm_slice rows, uint32_t rows_max)
+{
+    const pm_hparams *h = d->hparams;
+    const pm_rmsnorm norm = {
+        .x = d->activations.x,
+        .add = add ? d->activations.last : (pm_slice){0},
+        .w = w,
+        .y = d->activations.normed,
+        .index = index,
+        .rows = rows,
+        .rows_max = rows_max,
+        .dim = h->dim,
+        .x_stride = pm_row_stride(h->dim),
+        .y_stride = pm_row_stride(h->dim),
+        .epsilon = h->rms_epsilon,
+    };
+    return pm_rmsnorm_record(recorder, &norm);
+}
+
+static pm_attention attention_of(const pm_decoder *d, const pm_bucket *bucket, uint32_t layer)
+{
+    const pm_hparams *h = d->hparams;
+    return (pm_attention){
+        .q = d->activations.qkv,
+        .out = d->activations.mix,
+        .kv = pm_kv_store_layer(d->kv, layer),
+        .block_tables = d->step->block_tables,
+        .row_seq = d->step->row_seq,
+        .row_start = d->step->row_start,
+        .kv_len = d->step->kv_len,
+        .rows = d->step->rows,
+        .scratch = d->activations.scratch,
+        .layout = d->kv->layout,
+        .rows_max = bucket->rows,
+        .seqs_max = bucket->seqs,
+        .rows_per_seq_max = bucket->decode ? 1 : bucket->rows,
+        .kv_len_max = d->context,
+        .heads = h->heads,
+        .q_stride = pm_row_stride(pm_hparams_qkv(h)),
+        .out_stride = pm_row_stride(h->heads * h->head_dim),
+        .table_stride = d->step->table_stride,
+        .scale = 1.0f / sqrtf((float)h->head_dim),
+        .window = h->window,
+    };
+}
+
+uint64_t pm_decoder_scratch_bytes(const pm_vk_caps *caps, const pm_decoder *decoder, const pm_bucket *bucket)
+{
+    const pm_attention a = attention_of(decoder, bucket, 0);
+    return pm_attention_scratch_bytes(caps, &a);
+}
+
+static pm_result record_attention(pm_vk_recorder *recorder, const pm_decoder *d, const pm_bucket *bucket,
+                                  uint32_t layer)
+{
+    const pm_hparams *h = d->hparams;
+    const pm_rope_kv rope = {
+        .qkv = d->activations.qkv,
+        .table = d->weights->rope_table,
+        .positions = d->step->positions,
+        .slots = d->step->slots,
+        .kv = pm_kv_store_layer(d->kv, layer),
+        .rows = d->step->rows,
+        .layout = d->kv->layout,
+        .rows_max = bucket->rows,
+        .qkv_stride = pm_row_stride(pm_hparams_qkv(h)),
+        .heads = h->heads,
+        .rotary_dim = h->rotary_dim,
+        .neox = h->arch->neox,
+    };
+    PM_TRY(pm_rope_kv_record(recorder, &rope));
+    const pm_attention attention = attention_of(d, bucket, layer);
+    return pm_attention_record(recorder, &attention);
+}
+
+static pm_result record_layer(pm_vk_recorder *recorder, const pm_decoder *d, const pm_bucket *bucket, uint32_t layer)
+{
+    const pm_activations *a = &d->activations;
+    const pm_layer_weights *w = &d->weights->layers[layer];
+    const pm_slice rows = d->step->rows, no_index = {0};
+    const pm_swiglu swiglu = {
+        .gate_up = a->gate_up,
+        .y = a->act,
+        .rows = rows,
+        .rows_max = bucket->rows,
+        .hidden = d->hparams->hidden,
+        .x_stride = pm_row_stride(2 * d->hparams->hidden),
+        .y_stride = pm_row_stride(d->hparams->hidden),
+    };
+    PM_TRY(record_norm(recorder, d, w->attention_norm, layer > 0, no_index, rows, bucket->rows));
+    PM_TRY(record_linear(recorder, &w->qkv, a->normed, a->qkv, rows, bucket->rows));
+    PM_TRY(record_attention(recorder, d, bucket, layer));
+    PM_TRY(record_linear(recorder, &w->attention_out, a->mix, a->last, rows, bucket->rows));
+    PM_TRY(record_norm(recorder, d, w->ffn_norm, true, no_index, rows, bucket->rows));
+    PM_TRY(record_linear(recorder, &w->gate_up, a->normed, a->gate_up, rows, bucket->rows));
+    PM_TRY(pm_swiglu_record(recorder, &swiglu));
+    return record_linear(recorder, &w->down, a->act, a->last, rows, bucket->rows);
+}
+
+static pm_result record_logits(pm_vk_recorder *recorder, const pm_decoder *d, const pm_bucket *bucket)
+{
+    const pm_activations *a = &d->activations;
+    const pm_argmax argmax = {
+        .x = a->logits,
+        .tokens = d->picked,
+        .rows = d->step->outs,
+        .rows_max = bucket->outs,
+        .n = d->hparams->vocab,
+        .x_stride = pm_row_stride(d->hparams->vocab),
+    };
+    PM_TRY(record_norm(recorder, d, d->weights->output_norm, true, d->step->out_rows, d->step->outs, bucket->outs));
+    PM_TRY(record_linear(recorder, &d->weights->output, a->normed, a->logits, d->step->outs, bucket->outs));
+    return pm_argmax_record(recorder, &argmax);
+}
+
+pm_result pm_decoder_record(pm_vk_recorder *recorder, const pm_decoder *d, const pm_bucket *bucket)
+{
+    const pm_embedding embedding = {
+        .weight = d->weights->embedding,
+        .tokens = d->step->tokens,
+        .y = d->activations.x,
+        .rows = d->step->rows,
+        .rows_max = bucket->rows,
+        .y_stride = pm_row_stride(d->hparams->dim),
+    };
+    PM_TRY(pm_embedding_record(recorder, &embedding));
+    for (uint32_t layer = 0; layer < d->hparams->layers; layer++) {
+        PM_TRY(record_layer(recorder, d, bucket, layer));
+        pm_vk_record_segment(recorder);
+    }
+    return record_logits(recorder, d, bucket);
+}
