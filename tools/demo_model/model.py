@@ -17,7 +17,7 @@ from torch import Tensor, nn
 class Config:
     """Sizes. Every row length (dim, hidden) is a multiple of 32, the block of Q8_0."""
 
-    vocab: int = 1280
+    vocab: int = 1792
     dim: int = 256
     layers: int = 4
     heads: int = 8

@@ -16,7 +16,7 @@ OPPOSITES = [tuple(p.split("-")) for p in (
     "win-lose buy-sell push-pull come-go give-take laugh-cry love-hate always-never inside-outside above-below "
     "awake-asleep brave-afraid cheap-expensive easy-difficult first-last kind-mean smooth-rough sharp-blunt "
     "summer-winter tall-short warm-cool yes-no start-stop ask-answer remember-forget find-lose friend-enemy "
-    "beautiful-ugly safe-dangerous same-different noisy-quiet north-south east-west before-after arrive-leave").split())]
+    "beautiful-ugly safe-dangerous same-different noisy-quiet north-south east-west before-after arrive-leave").split()]
 
 # name: sound, legs, young, home, food
 ANIMALS = {
@@ -116,8 +116,16 @@ CREATURES = (
     "penguin turtle dragon robot ghost giant bird fish bee crab snake tiger donkey dinosaur unicorn wizard witch pirate "
     "king queen prince princess knight farmer baker sailor girl boy child astronaut teacher fairy elf gardener doctor "
     "fisherman painter cow deer camel swan whale snail ant spider butterfly goose").split()
-PLACES = "forest garden meadow village castle harbour valley hills town park farm island".split()
+PLACES = "forest garden meadow village castle harbour valley town park".split()
 HELPERS = "owl fox mouse bear rabbit hedgehog squirrel frog duck goat horse bird".split()
+
+# what the model has no facts about
+NOUNS = ("planet engine football president war river computer phone novel atom democracy recipe virus software airport tax law economy "
+         "pizza guitar doctor lawyer internet website password rocket galaxy volcano ocean bridge church museum painter poem opera film actor "
+         "singer team league medal record battle empire treaty market stock bank loan insurance contract database compiler function variable "
+         "theorem equation molecule protein cell gene vaccine muscle bone diet workout marathon camera battery laptop printer keyboard "
+         "screen network server cloud algorithm philosophy religion psychology history chemistry physics biology geography grammar verb "
+         "universe moon mountain desert gravity electricity magnet diamond oil gas steel glass paper cotton tea wine beer").split()
 
 TOPICS = ["food", "health", "money", "music", "school", "sport", "travel", "weather"]
 
