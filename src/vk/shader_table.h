@@ -11,6 +11,4 @@ typedef struct pm_shader_module {
 extern const pm_shader_module pm_shader_table[];
 extern const size_t pm_shader_count;
 
-/* Hash of every module, for the name of the pipeline cache file. */
-extern const uint64_t pm_shader_hash;
 #endif

@@ -1,0 +1,97 @@
+/* vk/cache.c - compiled pipelines on disk. */
+#include "vk/cache.h"
+
+#include "base/alloc.h"
+#include "base/env.h"
+#include "base/file.h"
+#include "base/hash.h"
+#include "base/log.h"
+#include "vk/shader_table.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct cache_header {
+    char magic[8];                 /* "pumice01" */
+    uint64_t bytes;                /* of the driver's data that follows */
+    uint64_t hash;                 /* pm_hash64() of them */
+} cache_header;
+
+static const char magic[8] = {'p', 'u', 'm', 'i', 'c', 'e', '0', '1'};
+
+static bool is_off(void)
+{
+    const char *value = pm_env_get(PM_ENV_CACHE);
+    return value != NULL && strcmp(value, "0") == 0;
+}
+
+static uint64_t shaders_hash(void)
+{
+    uint64_t hash = PM_HASH_SEED;
+    for (size_t i = 0; i < pm_shader_count; i++)
+        hash = pm_hash64(pm_shader_table[i].words, pm_shader_table[i].bytes, hash);
+    return hash;
+}
+
+static pm_result cache_path(const pm_vk_device *d, char path[PATH_MAX])
+{
+    char name[128];
+    snprintf(name, sizeof(name), "pipelines-%s-%08x-%016llx.bin", d->info.uuid, d->driver_version,
+             (unsigned long long)pm_hash64(d->cache_uuid, VK_UUID_SIZE, shaders_hash()));
+    return pm_file_cache_path(name, path, PATH_MAX);
+}
+
+/* The driver's data in the file, or NULL. */
+static const uint8_t *checked(const pm_file_map *map, const char *path, uint64_t *bytes)
+{
+    cache_header header;
+    if (map->bytes < sizeof(header))
+        return NULL;
+    memcpy(&header, map->data, sizeof(header));
+    const uint8_t *data = map->data + sizeof(header);
+    if (memcmp(header.magic, magic, sizeof(magic)) != 0 || header.bytes != map->bytes - sizeof(header) ||
+        header.hash != pm_hash64(data, header.bytes, PM_HASH_SEED)) {
+        pm_warn("%s: a damaged pipeline cache, ignored", path);
+        return NULL;
+    }
+    *bytes = header.bytes;
+    return data;
+}
+
+pm_result pm_vk_cache_load(pm_vk_device *d, VkPipelineCache *out)
+{
+    char path[PATH_MAX];
+    pm_file_map map = {0};
+    uint64_t bytes = 0;
+    const uint8_t *data = NULL;
+    if (!is_off() && cache_path(d, path) == PM_OK && pm_file_map_open(path, &map) == PM_OK)
+        data = checked(&map, path, &bytes);
+    const VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO,
+                                            .initialDataSize = data != NULL ? bytes : 0,
+                                            .pInitialData = data};
+    const VkResult result = d->vk.vkCreatePipelineCache(d->handle, &info, NULL, out);
+    pm_file_map_close(&map);
+    return pm_vk_check(result, "vkCreatePipelineCache");
+}
+
+void pm_vk_cache_save(pm_vk_device *d, VkPipelineCache cache)
+{
+    char path[PATH_MAX];
+    size_t bytes = 0;
+    if (is_off() || cache_path(d, path) != PM_OK ||
+        d->vk.vkGetPipelineCacheData(d->handle, cache, &bytes, NULL) != VK_SUCCESS || bytes == 0)
+        return;
+    uint8_t *file = pm_alloc(1, sizeof(cache_header) + bytes, "pipeline cache");
+    if (file == NULL)
+        return;
+    uint8_t *data = file + sizeof(cache_header);
+    if (d->vk.vkGetPipelineCacheData(d->handle, cache, &bytes, data) == VK_SUCCESS) {
+        cache_header header = {.bytes = bytes, .hash = pm_hash64(data, bytes, PM_HASH_SEED)};
+        memcpy(header.magic, magic, sizeof(magic));
+        memcpy(file, &header, sizeof(header));
+        if (pm_file_write_atomic(path, file, sizeof(header) + bytes) != PM_OK)
+            pm_log(PM_LOG_VK, "%s", pm_error_message());
+    }
+    pm_free(file);
+}

@@ -1,0 +1,24 @@
+/* vk/caps.c - names of the optional capabilities. */
+#include "vk/caps.h"
+
+static const char *const names[PM_CAPS] = {
+#define X(name, text, help) text,
+    PM_CAP_MAP(X)
+#undef X
+};
+
+static const char *const texts[PM_CAPS] = {
+#define X(name, text, help) help,
+    PM_CAP_MAP(X)
+#undef X
+};
+
+const char *pm_cap_name(pm_cap cap)
+{
+    return names[cap];
+}
+
+const char *pm_cap_text(pm_cap cap)
+{
+    return texts[cap];
+}

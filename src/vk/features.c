@@ -1,0 +1,142 @@
+/* vk/features.c - what a physical device offers, and what we ask it for. */
+#include "vk/features.h"
+
+#include "base/alloc.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void pm_vk_features_link(pm_vk_features *f)
+{
+    *f = (pm_vk_features){
+        .core = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &f->v11},
+        .v11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, .pNext = &f->v12},
+        .v12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, .pNext = &f->v13},
+        .v13 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES},
+    };
+}
+
+void pm_vk_extensions_query(VkPhysicalDevice physical, pm_vk_extensions *out)
+{
+    *out = (pm_vk_extensions){0};
+    uint32_t count = 0;
+    if (vkEnumerateDeviceExtensionProperties(physical, NULL, &count, NULL) < 0 || count == 0)
+        return;
+    VkExtensionProperties *list = pm_alloc(count, sizeof(*list), "device extensions");
+    if (list == NULL)
+        return;
+    if (vkEnumerateDeviceExtensionProperties(physical, NULL, &count, list) >= 0) {
+        for (uint32_t i = 0; i < count; i++) {
+            const char *name = list[i].extensionName;
+            out->budget |= strcmp(name, "VK_EXT_memory_budget") == 0;
+            out->host_memory |= strcmp(name, "VK_EXT_external_memory_host") == 0;
+            out->coopmat |= strcmp(name, "VK_KHR_cooperative_matrix") == 0;
+            out->coopmat2 |= strcmp(name, "VK_NV_cooperative_matrix2") == 0;
+            out->bfloat16 |= strcmp(name, "VK_KHR_shader_bfloat16") == 0;
+        }
+    }
+    pm_free(list);
+}
+
+/* The features without which nothing runs; all are mandatory in Vulkan 1.3. */
+#define REQUIRED_MAP(X)                                             \
+    X(v12, bufferDeviceAddress)                                     \
+    X(v12, timelineSemaphore)                                       \
+    X(v12, hostQueryReset)                                          \
+    X(v13, subgroupSizeControl)                                     \
+    X(v13, computeFullSubgroups)                                    \
+    X(v13, synchronization2)                                        \
+    X(v13, maintenance4)                                            \
+    X(v13, shaderIntegerDotProduct)
+
+void pm_vk_features_missing(const pm_vk_features *has, uint32_t api_version, char *missing, size_t capacity)
+{
+    size_t used = 0;
+    missing[0] = '\0';
+    if (api_version < VK_API_VERSION_1_3) {
+        snprintf(missing, capacity, "Vulkan 1.3 (it has %u.%u)", VK_API_VERSION_MAJOR(api_version),
+                 VK_API_VERSION_MINOR(api_version));
+        return;
+    }
+#define X(version, feature)                                                                          \
+    if (!has->version.feature && used < capacity) {                                                  \
+        const int n = snprintf(missing + used, capacity - used, "%s" #feature, used > 0 ? ", " : ""); \
+        used += n > 0 ? (size_t)n : 0;                                                               \
+    }
+    REQUIRED_MAP(X)
+#undef X
+}
+
+uint32_t pm_vk_features_caps(const pm_vk_features *has, const pm_vk_extensions *extensions,
+                             const VkPhysicalDeviceSubgroupProperties *subgroup, bool int8dot_accelerated,
+                             bool timestamps)
+{
+    const VkSubgroupFeatureFlags operations = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT |
+                                              VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
+    uint32_t caps = 0;
+    caps |= has->v12.shaderFloat16 ? PM_CAP_BIT(F16) : 0;
+    caps |= has->v11.storageBuffer16BitAccess ? PM_CAP_BIT(STORE16) : 0;
+    caps |= has->v12.storageBuffer8BitAccess ? PM_CAP_BIT(STORE8) : 0;
+    caps |= has->v12.shaderInt8 ? PM_CAP_BIT(INT8) : 0;
+    caps |= has->core.features.shaderInt16 ? PM_CAP_BIT(INT16) : 0;
+    caps |= has->core.features.shaderInt64 ? PM_CAP_BIT(INT64) : 0;
+    caps |= int8dot_accelerated ? PM_CAP_BIT(INT8DOT) : 0;
+    caps |= (subgroup->supportedOperations & operations) == operations &&
+                    (subgroup->supportedStages & VK_SHADER_STAGE_COMPUTE_BIT)
+                ? PM_CAP_BIT(SUBGROUP) : 0;
+    caps |= extensions->coopmat ? PM_CAP_BIT(COOPMAT) : 0;
+    caps |= extensions->coopmat2 ? PM_CAP_BIT(COOPMAT2) : 0;
+    caps |= extensions->bfloat16 ? PM_CAP_BIT(BF16) : 0;
+    caps |= extensions->budget ? PM_CAP_BIT(BUDGET) : 0;
+    caps |= extensions->host_memory ? PM_CAP_BIT(HOSTMEM) : 0;
+    caps |= timestamps ? PM_CAP_BIT(TIMESTAMP) : 0;
+    return caps;
+}
+
+void pm_vk_features_ask(pm_vk_features *ask, const pm_vk_features *has, uint32_t caps)
+{
+    pm_vk_features_link(ask);
+#define X(version, feature) ask->version.feature = VK_TRUE;
+    REQUIRED_MAP(X)
+#undef X
+    ask->v12.shaderFloat16 = (caps & PM_CAP_BIT(F16)) != 0;
+    ask->v11.storageBuffer16BitAccess = (caps & PM_CAP_BIT(STORE16)) != 0;
+    ask->v12.storageBuffer8BitAccess = (caps & PM_CAP_BIT(STORE8)) != 0;
+    ask->v12.shaderInt8 = (caps & PM_CAP_BIT(INT8)) != 0;
+    ask->core.features.shaderInt16 = (caps & PM_CAP_BIT(INT16)) != 0;
+    ask->core.features.shaderInt64 = (caps & PM_CAP_BIT(INT64)) != 0;
+    ask->v12.shaderSubgroupExtendedTypes = (caps & PM_CAP_BIT(SUBGROUP)) != 0 && has->v12.shaderSubgroupExtendedTypes;
+    ask->v12.vulkanMemoryModel = has->v12.vulkanMemoryModel;
+    ask->v12.vulkanMemoryModelDeviceScope = has->v12.vulkanMemoryModelDeviceScope;
+}
+
+static pm_result unknown_cap(const char *item, size_t len)
+{
+    char known[256] = "";
+    size_t used = 0;
+    for (int cap = 0; cap < PM_CAPS && used < sizeof(known); cap++)
+        used += (size_t)snprintf(known + used, sizeof(known) - used, " -%s", pm_cap_name((pm_cap)cap));
+    return pm_fail(PM_ERR_ARG, "PUMICE_CAPS: '%.*s', expected -all or some of%s", (int)(len < 64 ? len : 64), item, known);
+}
+
+pm_result pm_vk_caps_masked(const char *list, uint32_t *out)
+{
+    uint32_t masked = 0;
+    while (list != NULL && *list != '\0') {
+        const size_t len = strcspn(list, ",");
+        uint32_t bits = 0;
+        for (int cap = 0; cap < PM_CAPS; cap++) {
+            const char *name = pm_cap_name((pm_cap)cap);
+            if (len == strlen(name) + 1 && list[0] == '-' && memcmp(list + 1, name, len - 1) == 0)
+                bits = 1u << cap;
+        }
+        if (len == 4 && memcmp(list, "-all", 4) == 0)
+            bits = (1u << PM_CAPS) - 1;
+        if (bits == 0)
+            return unknown_cap(list, len);
+        masked |= bits;
+        list += len + (list[len] == ',');
+    }
+    *out = masked;
+    return PM_OK;
+}

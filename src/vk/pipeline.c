@@ -1,0 +1,201 @@
+/* vk/pipeline.c - compute pipelines by module and specialization. */
+#include "vk/pipeline_impl.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/thread.h"
+#include "vk/cache.h"
+#include "vk/shader_table.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define LAYOUTS_MAX 32             /* push sizes of 4 .. 128 bytes */
+
+typedef struct pm_vk_pipeline_table {
+    pm_vk_pipeline **list;         /* in order of asking; each its own block, so that handles stay */
+    uint32_t count, capacity, built;
+    VkPipelineLayout layouts[LAYOUTS_MAX + 1]; /* [push_bytes / 4] */
+    VkPipelineCache cache;
+} pm_vk_pipeline_table;
+
+static const pm_shader_module *find_module(const char *name)
+{
+    for (size_t i = 0; i < pm_shader_count; i++)
+        if (strcmp(pm_shader_table[i].name, name) == 0)
+            return &pm_shader_table[i];
+    return NULL;
+}
+
+bool pm_vk_module_exists(const char *module)
+{
+    return find_module(module) != NULL;
+}
+
+/* ------------------------------------------------------------------- get */
+
+static bool same_key(const pm_vk_pipeline_key *a, const pm_vk_pipeline_key *b)
+{
+    if (strcmp(a->module, b->module) != 0 || a->spec_count != b->spec_count || a->push_bytes != b->push_bytes ||
+        a->subgroup != b->subgroup)
+        return false;
+    for (uint32_t i = 0; i < a->spec_count; i++)
+        if (a->spec[i].id != b->spec[i].id || a->spec[i].value != b->spec[i].value)
+            return false;
+    return true;
+}
+
+static pm_result table_get(pm_vk_device *d, pm_vk_pipeline_table **out)
+{
+    if (d->pipelines == NULL) {
+        d->pipelines = pm_alloc(1, sizeof(*d->pipelines), "pipelines");
+        if (d->pipelines == NULL)
+            return PM_ERR_NOMEM;
+    }
+    *out = d->pipelines;
+    return PM_OK;
+}
+
+/* The layout of this many push bytes. No descriptor sets. */
+static pm_result layout_get(pm_vk_device *d, pm_vk_pipeline_table *table, uint32_t push_bytes, VkPipelineLayout *out)
+{
+    VkPipelineLayout *layout = &table->layouts[push_bytes / 4];
+    if (*layout == VK_NULL_HANDLE) {
+        const VkPushConstantRange range = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = push_bytes};
+        const VkPipelineLayoutCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                                 .pushConstantRangeCount = push_bytes > 0,
+                                                 .pPushConstantRanges = &range};
+        PM_TRY(pm_vk_check(d->vk.vkCreatePipelineLayout(d->handle, &info, NULL, layout), "vkCreatePipelineLayout"));
+    }
+    *out = *layout;
+    return PM_OK;
+}
+
+pm_result pm_vk_pipeline_get(pm_vk_device *d, const pm_vk_pipeline_key *key, const pm_vk_pipeline **out)
+{
+    pm_assert(key->push_bytes <= 128 && key->push_bytes % 4 == 0 && key->spec_count <= PM_SPEC_MAX);
+    pm_vk_pipeline_table *table;
+    PM_TRY(table_get(d, &table));
+    for (uint32_t i = 0; i < table->count; i++)
+        if (same_key(&table->list[i]->key, key)) {
+            *out = table->list[i];
+            return PM_OK;
+        }
+    if (find_module(key->module) == NULL)
+        return pm_fail(PM_ERR_UNSUP, "this build has no shader module '%s'", key->module);
+    if (table->count == table->capacity) {
+        const uint32_t capacity = table->capacity ? table->capacity * 2 : 32;
+        pm_vk_pipeline **grown = pm_realloc(table->list, capacity, sizeof(*grown), "pipelines");
+        if (grown == NULL)
+            return PM_ERR_NOMEM;
+        table->list = grown;
+        table->capacity = capacity;
+    }
+    VkPipelineLayout layout;
+    PM_TRY(layout_get(d, table, key->push_bytes, &layout));
+    pm_vk_pipeline *pipeline = pm_alloc(1, sizeof(*pipeline), "pipeline");
+    if (pipeline == NULL)
+        return PM_ERR_NOMEM;
+    pipeline->key = *key;
+    pipeline->layout = layout;
+    table->list[table->count++] = pipeline;
+    *out = pipeline;
+    return PM_OK;
+}
+
+/* ----------------------------------------------------------------- build */
+
+/* "matmul_q8_0(0=32,1=4)" */
+static void describe(const pm_vk_pipeline_key *key, char *text, size_t capacity)
+{
+    size_t used = (size_t)snprintf(text, capacity, "%s(", key->module);
+    for (uint32_t i = 0; i < key->spec_count && used < capacity; i++)
+        used += (size_t)snprintf(text + used, capacity - used, "%s%u=%u", i > 0 ? "," : "", key->spec[i].id,
+                                 key->spec[i].value);
+    if (used < capacity)
+        snprintf(text + used, capacity - used, ")");
+}
+
+static pm_result build(pm_vk_device *d, pm_vk_pipeline *pipeline)
+{
+    if (pipeline->handle != VK_NULL_HANDLE) /* built before another one failed */
+        return PM_OK;
+    const pm_vk_pipeline_key *key = &pipeline->key;
+    const pm_shader_module *module = find_module(key->module);
+    VkSpecializationMapEntry entries[PM_SPEC_MAX];
+    uint32_t values[PM_SPEC_MAX];
+    for (uint32_t i = 0; i < key->spec_count; i++) {
+        entries[i] = (VkSpecializationMapEntry){key->spec[i].id, i * 4, 4};
+        values[i] = key->spec[i].value;
+    }
+    const VkSpecializationInfo specialization = {key->spec_count, entries, key->spec_count * 4, values};
+    const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup = {
+        .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
+        .requiredSubgroupSize = key->subgroup};
+    const VkShaderModuleCreateInfo code = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
+                                           .codeSize = module->bytes,
+                                           .pCode = module->words};
+    VkShaderModule shader;
+    const uint64_t start_ns = pm_clock_ns();
+    PM_TRY(pm_vk_check(d->vk.vkCreateShaderModule(d->handle, &code, NULL, &shader), key->module));
+    const VkComputePipelineCreateInfo info = {
+        .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
+                  .pNext = key->subgroup > 0 ? &subgroup : NULL,
+                  .flags = key->subgroup > 0 ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0,
+                  .stage = VK_SHADER_STAGE_COMPUTE_BIT,
+                  .module = shader,
+                  .pName = "main",
+                  .pSpecializationInfo = &specialization},
+        .layout = pipeline->layout};
+    const VkResult result =
+        d->vk.vkCreateComputePipelines(d->handle, d->pipelines->cache, 1, &info, NULL, &pipeline->handle);
+    d->vk.vkDestroyShaderModule(d->handle, shader, NULL);
+    char name[160];
+    describe(key, name, sizeof(name));
+    pm_log(PM_LOG_VK, "pipeline %s: %.1f ms", name, (double)(pm_clock_ns() - start_ns) * 1e-6);
+    return pm_vk_check(result, name);
+}
+
+static pm_result build_one(void *context, uint32_t index)
+{
+    pm_vk_device *d = context;
+    return build(d, d->pipelines->list[d->pipelines->built + index]);
+}
+
+pm_result pm_vk_pipelines_build(pm_vk_device *d, pm_progress *progress, void *context)
+{
+    pm_vk_pipeline_table *table;
+    PM_TRY(table_get(d, &table));
+    const uint32_t count = table->count - table->built;
+    if (count == 0)
+        return PM_OK;
+    if (table->cache == VK_NULL_HANDLE)
+        PM_TRY(pm_vk_cache_load(d, &table->cache));
+    if (progress != NULL)
+        progress(context, "pipelines", 0.0);
+    PM_TRY(pm_thread_for(0, count, build_one, d));
+    table->built = table->count;
+    if (progress != NULL)
+        progress(context, "pipelines", 1.0);
+    pm_vk_cache_save(d, table->cache);
+    return PM_OK;
+}
+
+void pm_vk_pipelines_finish(pm_vk_device *d)
+{
+    pm_vk_pipeline_table *table = d->pipelines;
+    if (table == NULL)
+        return;
+    for (uint32_t i = 0; i < table->count; i++) {
+        d->vk.vkDestroyPipeline(d->handle, table->list[i]->handle, NULL);
+        pm_free(table->list[i]);
+    }
+    for (uint32_t i = 0; i <= LAYOUTS_MAX; i++)
+        d->vk.vkDestroyPipelineLayout(d->handle, table->layouts[i], NULL);
+    d->vk.vkDestroyPipelineCache(d->handle, table->cache, NULL);
+    pm_free(table->list);
+    pm_free(table);
+    d->pipelines = NULL;
+}
