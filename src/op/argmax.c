@@ -1,0 +1,35 @@
+/* op/argmax.c - the greedy token of each row. */
+#include "op/argmax.h"
+
+#include "op/lanes.h"
+#include "push_argmax.h"
+
+pm_result pm_argmax_record(pm_vk_recorder *recorder, const pm_argmax *a)
+{
+    pm_assert(a->n > 0 && a->x_stride >= a->n);
+    pm_vk_device *device = pm_vk_recorder_device(recorder);
+    const pm_vk_pipeline_key key = {
+        .module = "argmax",
+        .spec_count = 1,
+        .spec = {{PM_SPEC_LOCAL_X, pm_lanes_for(pm_vk_device_caps(device), a->n)}},
+        .push_bytes = sizeof(pm_push_argmax),
+    };
+    const pm_push_argmax push = {
+        .x = pm_slice_address(a->x),
+        .tokens = pm_slice_address(a->tokens),
+        .rows = pm_slice_address(a->rows),
+        .n = a->n,
+        .x_stride = a->x_stride,
+    };
+    pm_vk_dispatch dispatch = {
+        .op = "argmax",
+        .push = &push,
+        .groups = {a->rows_max, 1, 1},
+        .access_count = 3,
+        .access = {{a->x, false}, {a->tokens, true}, {a->rows, false}},
+        .bytes = (uint64_t)a->rows_max * a->n * 4,
+        .flops = (uint64_t)a->rows_max * a->n,
+    };
+    PM_TRY(pm_vk_pipeline_get(device, &key, &dispatch.pipeline));
+    return pm_vk_record(recorder, &dispatch);
+}

@@ -1,0 +1,41 @@
+/* op/rmsnorm.c - residual add and RMS norm in one pass. */
+#include "op/rmsnorm.h"
+
+#include "op/lanes.h"
+#include "push_rmsnorm.h"
+
+pm_result pm_rmsnorm_record(pm_vk_recorder *recorder, const pm_rmsnorm *n)
+{
+    pm_assert(n->dim > 0 && n->x_stride >= n->dim && n->y_stride >= n->dim && n->rows_max > 0);
+    pm_vk_device *device = pm_vk_recorder_device(recorder);
+    const bool has_add = n->add.buffer != NULL;
+    const pm_vk_pipeline_key key = {
+        .module = "rmsnorm",
+        .spec_count = 1,
+        .spec = {{PM_SPEC_LOCAL_X, pm_lanes_for(pm_vk_device_caps(device), n->dim)}},
+        .push_bytes = sizeof(pm_push_rmsnorm),
+    };
+    const pm_push_rmsnorm push = {
+        .x = pm_slice_address(n->x),
+        .add = pm_slice_address(n->add),
+        .w = pm_slice_address(n->w),
+        .y = pm_slice_address(n->y),
+        .index = pm_slice_address(n->index),
+        .rows = pm_slice_address(n->rows),
+        .dim = n->dim,
+        .x_stride = n->x_stride,
+        .y_stride = n->y_stride,
+        .epsilon = n->epsilon,
+    };
+    pm_vk_dispatch dispatch = {
+        .op = "rmsnorm",
+        .push = &push,
+        .groups = {n->rows_max, 1, 1},
+        .access_count = 6,
+        .access = {{n->x, has_add}, {n->add, false}, {n->w, false}, {n->y, true}, {n->index, false}, {n->rows, false}},
+        .bytes = (uint64_t)n->rows_max * n->dim * 4 * (has_add ? 4 : 2) + (uint64_t)n->dim * 4,
+        .flops = (uint64_t)n->rows_max * n->dim * 4,
+    };
+    PM_TRY(pm_vk_pipeline_get(device, &key, &dispatch.pipeline));
+    return pm_vk_record(recorder, &dispatch);
+}

@@ -1,0 +1,21 @@
+/* vk/profile.h - device time by op, from timestamps. Floor 1, inside vk/ only. */
+#ifndef PM_VK_PROFILE_H
+#define PM_VK_PROFILE_H
+
+#include "vk/device_impl.h"
+#include "vk/record.h"
+
+typedef struct pm_vk_profile_entry {
+    uint32_t row;                  /* of the device's table */
+    uint64_t bytes, flops;         /* of one dispatch */
+} pm_vk_profile_entry;
+
+/* The row of this op, made if need be. Errors: PM_ERR_NOMEM. */
+PM_MUST_USE pm_result pm_vk_profile_row(pm_vk_device *device, const char *op, uint32_t *row);
+
+/* Adds the times of a finished run: queries 2i and 2i + 1 stand around entry i.
+ * Errors: PM_ERR_DEVICE, PM_ERR_LOST. */
+PM_MUST_USE pm_result pm_vk_profile_collect(pm_vk_device *device, VkQueryPool queries,
+                                            const pm_vk_profile_entry *entries, uint32_t count);
+
+#endif /* PM_VK_PROFILE_H */
