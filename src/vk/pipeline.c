@@ -82,7 +82,8 @@ pm_result pm_vk_pipeline_get(pm_vk_device *d, const pm_vk_pipeline_key *key, con
             *out = table->list[i];
             return PM_OK;
         }
-    if (find_module(key->module) == NULL)
+    const pm_shader_module *module = find_module(key->module);
+    if (module == NULL)
         return pm_fail(PM_ERR_UNSUP, "this build has no shader module '%s'", key->module);
     if (table->count == table->capacity) {
         const uint32_t capacity = table->capacity ? table->capacity * 2 : 32;
@@ -98,6 +99,7 @@ pm_result pm_vk_pipeline_get(pm_vk_device *d, const pm_vk_pipeline_key *key, con
     if (pipeline == NULL)
         return PM_ERR_NOMEM;
     pipeline->key = *key;
+    pipeline->key.module = module->name; /* static, unlike the caller's */
     pipeline->layout = layout;
     table->list[table->count++] = pipeline;
     *out = pipeline;

@@ -1,0 +1,49 @@
+// weight.glsl - one row of a packed matrix, see src/op/weight.h. TYPE_<type> names the
+// type, whose file defines load_block(weight, b, w): the 32 weights of block b of the row, as f32,
+// exactly those of pm_dequant_row().
+#ifndef WEIGHT_GLSL
+#define WEIGHT_GLSL
+#extension GL_EXT_control_flow_attributes : require
+#include "address.glsl"
+
+#define WEIGHT_GROUP 32u
+
+struct Weight {
+    U32x4In pieces;                // this row's piece 0; the next is WEIGHT_GROUP further
+    U32In scales;                  // this row's scale word 0; likewise
+};
+
+uvec4 piece(Weight weight, uint i)
+{
+    return weight.pieces.v[i * WEIGHT_GROUP];
+}
+
+uint scale_word(Weight weight, uint i)
+{
+    return weight.scales.v[i * WEIGHT_GROUP];
+}
+
+// group_pieces, group_scales: bytes of one group of rows.
+Weight weight_row(uvec2 pieces, uvec2 scales, uint row, uint group_pieces, uint group_scales)
+{
+    const uint group = row / WEIGHT_GROUP, lane = row % WEIGHT_GROUP;
+    return Weight(U32x4In(advance(advance(pieces, group, group_pieces), lane, 16u)),
+                  U32In(advance(advance(scales, group, group_scales), lane, 4u)));
+}
+
+#if defined(TYPE_F32)
+#include "weight_f32.glsl"
+#elif defined(TYPE_F16)
+#include "weight_f16.glsl"
+#elif defined(TYPE_BF16)
+#include "weight_bf16.glsl"
+#elif defined(TYPE_Q8_0)
+#include "weight_q8_0.glsl"
+#elif defined(TYPE_Q4_0)
+#include "weight_q4_0.glsl"
+#elif defined(TYPE_Q4_K)
+#include "weight_q4_k.glsl"
+#elif defined(TYPE_Q6_K)
+#include "weight_q6_k.glsl"
+#endif
+#endif

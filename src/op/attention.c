@@ -1,0 +1,172 @@
+/* op/attention.c - causal attention over paged KV. */
+#include "op/attention.h"
+
+#include "op/lanes.h"
+#include "op/variant.h"
+#include "push_attention.h"
+
+#define QUERIES_MAX 8u             /* rows x heads of one workgroup */
+#define TILE 32u                   /* tokens, as in attention.comp */
+#define SPLITS_MAX 32u
+#define GROUPS_WANTED 512u         /* workgroups that fill a wide device */
+
+/* All run the same shader and need nothing but the floor. */
+enum { DECODE, SPLIT, PREFILL, VARIANTS };
+static const char *const variant_names[VARIANTS] = {[DECODE] = "decode", [SPLIT] = "split", [PREFILL] = "prefill"};
+
+const char *pm_attention_variant(uint32_t index)
+{
+    return index < VARIANTS ? variant_names[index] : NULL;
+}
+
+/* How a variant cuts the work. */
+typedef struct shape {
+    uint32_t rows, heads;          /* of one workgroup */
+    uint32_t splits;
+} shape;
+
+/* The largest divisor of n that is at most `most`. */
+static uint32_t divisor(uint32_t n, uint32_t most)
+{
+    uint32_t d = n < most ? n : most;
+    while (n % d != 0)
+        d--;
+    return d;
+}
+
+static shape shape_of(const pm_attention *a, uint32_t variant)
+{
+    const uint32_t group = a->heads / a->layout.kv_heads;
+    shape s = {.rows = 1, .heads = divisor(group, QUERIES_MAX), .splits = 1};
+    if (variant == PREFILL) {
+        s.heads = divisor(group, 2);
+        s.rows = QUERIES_MAX / s.heads;
+    }
+    if (variant == SPLIT) {
+        const uint64_t groups = (uint64_t)a->heads / s.heads * a->rows_max;
+        const uint32_t most = pm_div_up(a->kv_len_max, 2 * TILE);
+        s.splits = (uint32_t)(GROUPS_WANTED / groups);
+        s.splits = s.splits > SPLITS_MAX ? SPLITS_MAX : s.splits;
+        s.splits = s.splits > most ? most : s.splits;
+        s.splits = s.splits < 1 ? 1 : s.splits;
+    }
+    return s;
+}
+
+bool pm_attention_variant_fits(uint32_t index, const pm_vk_caps *caps, const pm_attention *a)
+{
+    if (index >= VARIANTS || a->layout.head_dim % 8 != 0 || a->layout.head_dim > 256)
+        return false;
+    const shape s = shape_of(a, index);
+    const uint32_t queries = s.rows * s.heads;
+    return caps->shared_bytes >= queries * (a->layout.head_dim + TILE) * 4;
+}
+
+/* Rows that decode read their KV alone; prompt rows share it. A split pays where one
+ * workgroup for each row and KV head does not fill the device. */
+static uint32_t choose(const pm_vk_caps *caps, const pm_attention *a)
+{
+    if (a->rows_per_seq_max > 1)
+        return PREFILL;
+    return !caps->is_cpu && shape_of(a, SPLIT).splits > 1 ? SPLIT : DECODE;
+}
+
+static pm_result pick(const pm_vk_caps *caps, const pm_attention *a, uint32_t *variant)
+{
+    PM_TRY(pm_variant_forced("attention", variant_names, VARIANTS, variant));
+    if (*variant == PM_VARIANT_FREE)
+        *variant = choose(caps, a);
+    return PM_OK;
+}
+
+static uint64_t scratch_bytes(const pm_attention *a, const shape *s)
+{
+    return s->splits == 1 ? 0 : (uint64_t)a->rows_max * a->heads * s->splits * (a->layout.head_dim + 2) * 4;
+}
+
+uint64_t pm_attention_scratch_bytes(const pm_vk_caps *caps, const pm_attention *a)
+{
+    uint32_t variant;
+    if (pick(caps, a, &variant) != PM_OK)
+        return 0;
+    const shape s = shape_of(a, variant);
+    return scratch_bytes(a, &s);
+}
+
+static pm_result record_reduce(pm_vk_recorder *recorder, const pm_attention *a, const pm_push_attention *push)
+{
+    const pm_vk_pipeline_key key = {.module = "attention_reduce", .spec_count = 1,
+                                    .spec = {{PM_SPEC_ATTENTION_HEAD_DIM, a->layout.head_dim}},
+                                    .push_bytes = sizeof(*push)};
+    pm_vk_dispatch dispatch = {
+        .op = "attention_reduce",
+        .push = push,
+        .groups = {a->heads, a->rows_max, 1},
+        .access_count = 3,
+        .access = {{a->scratch, false}, {a->out, true}, {a->rows, false}},
+        .bytes = (uint64_t)a->rows_max * a->heads * (push->splits + 1) * a->layout.head_dim * 4,
+        .flops = 2 * (uint64_t)a->rows_max * a->heads * push->splits * a->layout.head_dim,
+    };
+    PM_TRY(pm_vk_pipeline_get(pm_vk_recorder_device(recorder), &key, &dispatch.pipeline));
+    return pm_vk_record(recorder, &dispatch);
+}
+
+pm_result pm_attention_record_variant(pm_vk_recorder *recorder, const pm_attention *a, uint32_t index)
+{
+    pm_vk_device *device = pm_vk_recorder_device(recorder);
+    if (!pm_attention_variant_fits(index, pm_vk_device_caps(device), a))
+        return pm_fail(PM_ERR_UNSUP, "attention: no variant for heads of %u elements; it takes multiples of 8 up to 256 "
+                       "and %u bytes of shared memory", a->layout.head_dim,
+                       QUERIES_MAX * (a->layout.head_dim + TILE) * 4);
+    pm_assert(a->heads % a->layout.kv_heads == 0 && a->out_stride >= a->heads * a->layout.head_dim);
+    const shape s = shape_of(a, index);
+    pm_assert(a->scratch.bytes >= scratch_bytes(a, &s));
+    const pm_vk_pipeline_key key = {
+        .module = a->layout.type == PM_KV_F32 ? "attention_f32" : "attention_f16",
+        .spec_count = 4,
+        .spec = {{PM_SPEC_ATTENTION_HEAD_DIM, a->layout.head_dim}, {PM_SPEC_ATTENTION_ROWS, s.rows},
+                 {PM_SPEC_ATTENTION_HEADS, s.heads}, {PM_SPEC_ATTENTION_PAGE, a->layout.page_tokens}},
+        .push_bytes = sizeof(pm_push_attention),
+    };
+    const pm_push_attention push = {
+        .q = pm_slice_address(a->q),
+        .out_ = pm_slice_address(a->out),
+        .kv = pm_slice_address(a->kv),
+        .block_tables = pm_slice_address(a->block_tables),
+        .row_seq = pm_slice_address(a->row_seq),
+        .row_start = pm_slice_address(a->row_start),
+        .kv_len = pm_slice_address(a->kv_len),
+        .rows = pm_slice_address(a->rows),
+        .scratch = pm_slice_address(a->scratch),
+        .q_stride = a->q_stride,
+        .out_stride = a->out_stride,
+        .table_stride = a->table_stride,
+        .page_bytes = (uint32_t)pm_kv_page_bytes(&a->layout),
+        .heads = a->heads,
+        .kv_heads = a->layout.kv_heads,
+        .splits = s.splits,
+        .window = a->window,
+        .scale = a->scale,
+    };
+    const uint64_t kv_bytes = pm_kv_page_bytes(&a->layout) / a->layout.page_tokens * a->kv_len_max;
+    pm_vk_dispatch dispatch = {
+        .op = "attention",
+        .push = &push,
+        .groups = {a->heads / s.heads, pm_div_up(a->rows_max, s.rows), s.splits},
+        .access_count = 8,
+        .access = {{a->q, false}, {s.splits > 1 ? a->scratch : a->out, true}, {a->kv, false}, {a->block_tables, false},
+                   {a->row_seq, false}, {a->row_start, false}, {a->kv_len, false}, {a->rows, false}},
+        .bytes = pm_div_up(a->rows_max, s.rows) * kv_bytes,
+        .flops = 4 * (uint64_t)a->rows_max * a->heads * a->layout.head_dim * a->kv_len_max,
+    };
+    PM_TRY(pm_vk_pipeline_get(device, &key, &dispatch.pipeline));
+    PM_TRY(pm_vk_record(recorder, &dispatch));
+    return s.splits > 1 ? record_reduce(recorder, a, &push) : PM_OK;
+}
+
+pm_result pm_attention_record(pm_vk_recorder *recorder, const pm_attention *a)
+{
+    uint32_t variant;
+    PM_TRY(pick(pm_vk_device_caps(pm_vk_recorder_device(recorder)), a, &variant));
+    return pm_attention_record_variant(recorder, a, variant);
+}
