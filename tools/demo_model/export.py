@@ -14,13 +14,15 @@ from gguf import GGMLQuantizationType, LlamaFileType, TokenType
 from model import Config, Decoder
 from tokenizer import BOS, END, Tokenizer
 
-TEMPLATE = ("{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + '<|im_end|>\\n' }}{% endfor %}"
+TEMPLATE = ("{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] + "
+            "'<|im_end|>\\n' }}{% endfor %}"
             "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}")
 
 
 def write_hparams(out: gguf.GGUFWriter, c: Config) -> None:
     out.add_name("pumice-demo")
-    out.add_description("A small conversation in English over a small world; made by the Pumice project from its own grammar.")
+    out.add_description("A small conversation in English over a small world; made by the Pumice project from its own "
+                        "grammar.")
     out.add_license("MIT")
     out.add_languages(["en"])
     out.add_file_type(LlamaFileType.MOSTLY_Q8_0)
@@ -39,8 +41,8 @@ def write_hparams(out: gguf.GGUFWriter, c: Config) -> None:
 def write_tokenizer(out: gguf.GGUFWriter, tok: Tokenizer) -> None:
     p = tok.pieces
     ids = range(p.get_piece_size())
-    kind = [TokenType.UNKNOWN if p.is_unknown(i) else TokenType.CONTROL if p.is_control(i) else TokenType.BYTE if p.is_byte(i)
-            else TokenType.NORMAL for i in ids]
+    kind = [TokenType.UNKNOWN if p.is_unknown(i) else TokenType.CONTROL if p.is_control(i)
+            else TokenType.BYTE if p.is_byte(i) else TokenType.NORMAL for i in ids]
     out.add_tokenizer_model("llama")
     out.add_token_list([p.id_to_piece(i) for i in ids])
     out.add_token_scores([p.get_score(i) for i in ids])

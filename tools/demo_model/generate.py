@@ -39,7 +39,8 @@ class Engine:
             hidden=get("llama.feed_forward_length"), context=get("llama.context_length"),
             eps=get("llama.attention.layer_norm_rms_epsilon"), theta=get("llama.rope.freq_base"))
         self.model = Decoder(self.config).eval()
-        self.model.load_state_dict({t.name: torch.from_numpy(gguf.quants.dequantize(t.data, t.tensor_type).copy()) for t in reader.tensors})
+        weights = {t.name: gguf.quants.dequantize(t.data, t.tensor_type) for t in reader.tensors}
+        self.model.load_state_dict({name: torch.from_numpy(w.copy()) for name, w in weights.items()})
 
     def encode(self, text: str) -> list[int]:
         """Begin of text, then the text; control tokens in it are recognised."""

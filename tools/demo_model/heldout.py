@@ -41,7 +41,8 @@ def told_and_asked(rng: random.Random) -> list[Turn]:
 
 
 CATEGORIES: dict[str, Callable[[random.Random], list[Turn]]] = {
-    "sums": corpus.sums, "days": corpus.days, "months": corpus.months, "colours": corpus.colours, "opposites": corpus.opposites,
+    "sums": corpus.sums, "days": corpus.days, "months": corpus.months, "colours": corpus.colours,
+    "opposites": corpus.opposites,
     "animals": corpus.animals, "capitals": corpus.capitals, "names": told_and_asked,
     "summary": lambda rng: summary_scene(rng, lambda: name(rng, True).capitalize()), "topic": topic_scene,
 }
@@ -57,12 +58,15 @@ def make(path: Path) -> None:
             while len(texts) < EACH:
                 turns = maker(rng)
                 last = turns[-1]
-                if last.category != category or not last.closed or not held_out(last.key) or keys[last.key] == 2 or last.user in texts:
+                if last.category != category or not last.closed or not held_out(last.key):
+                    continue
+                if keys[last.key] == 2 or last.user in texts:
                     continue
                 keys[last.key] += 1
                 texts.add(last.user)
                 messages = [{"role": r, "content": t} for r, t in corpus.render("", turns)][:-1]
-                out.write(json.dumps({"category": category, "messages": messages, "answer": last.answer}, ensure_ascii=False) + "\n")
+                out.write(json.dumps({"category": category, "messages": messages, "answer": last.answer},
+                                     ensure_ascii=False) + "\n")
 
 
 def prompt_of(messages: list[dict[str, str]]) -> str:
@@ -71,7 +75,7 @@ def prompt_of(messages: list[dict[str, str]]) -> str:
 
 
 def pumice(program: str, model: str) -> Complete:
-    """Greedy completion by the program. It ended by itself when it wrote fewer tokens than it might; a longer limit tells."""
+    """Greedy completion by the program. It ended by itself when a longer limit adds nothing."""
     def run(prompt: str, limit: int) -> str:
         with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
             file.write(prompt)
@@ -125,7 +129,8 @@ def story_requests(count: int) -> list[tuple[str, str, str]]:
         who = name(rng, True).capitalize() if person else pick(rng, stories.CREATURES)
         if held_out("story " + corpus.key_of(("" if person else "the ") + who + thing)):
             asked = who if person else stories.a(who)
-            out.append((pick(rng, ["Tell me a story about {}.", "tell me a story about {}", "Can you write a short story about {}?", "A story about {}, please."])
+            out.append((pick(rng, ["Tell me a story about {}.", "tell me a story about {}",
+                                   "Can you write a short story about {}?", "A story about {}, please."])
                         .format(f"{asked} and {stories.a(thing)}"), who, thing))
     return out
 
@@ -144,7 +149,8 @@ def run(args: argparse.Namespace) -> int:
         total[question["category"]] += 1
         right[question["category"]] += answer == question["answer"]
         if args.misses and answer != question["answer"]:
-            print(f"{question['messages'][-1]['content']!r}\n  wanted {question['answer']!r}\n  got    {answer!r}", file=sys.stderr)
+            print(f"{question['messages'][-1]['content']!r}\n  wanted {question['answer']!r}\n  got    {answer!r}",
+                  file=sys.stderr)
     for category in total:
         print(f"{category:12} {right[category]:4} of {total[category]}")
     share = 100 * right.total() / total.total()

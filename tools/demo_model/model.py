@@ -35,7 +35,8 @@ class Config:
 def rotation(config: Config, rows: int, start: int = 0) -> Tensor:
     """cos and sin of position x frequency: [2, rows, head_dim / 2]."""
     half = torch.arange(0, config.head_dim, 2, dtype=torch.float32)
-    angle = torch.outer(torch.arange(start, start + rows, dtype=torch.float32), config.theta ** (-half / config.head_dim))
+    angle = torch.outer(torch.arange(start, start + rows, dtype=torch.float32),
+                        config.theta ** (-half / config.head_dim))
     return torch.stack((angle.cos(), angle.sin()))
 
 
@@ -91,10 +92,25 @@ class Decoder(nn.Module):
         self.token_embd = nn.Embedding(c.vocab, c.dim)
         self.blk = nn.ModuleList(Block(c) for _ in range(c.layers))
         self.output_norm = nn.RMSNorm(c.dim, eps=c.eps)
-        for name, p in self.named_parameters():
-            if p.dim() == 2:
-                last = name.endswith(("attn_output.weight", "ffn_down.weight"))
-                nn.init.normal_(p, std=0.02 / (2 * c.layers) ** 0.5 if last else 0.02)
+        self.start()
+
+    @torch.no_grad()
+    def start(self) -> None:
+        """Random weights from which attention learns to copy early: a query looks for tokens like its own (Q and K of a
+        group begin alike), and what it finds goes out nearly as it was (output begins as the transpose of V)."""
+        group = self.c.heads // self.c.kv_heads
+        nn.init.normal_(self.token_embd.weight, std=0.02)
+        for b in self.blk:
+            for p in (b.ffn_gate, b.ffn_up):
+                nn.init.normal_(p.weight, std=0.02)
+            nn.init.normal_(b.ffn_down.weight, std=0.02 / (2 * self.c.layers) ** 0.5)
+            k = 0.045 * torch.randn(self.c.kv_heads, 1, self.c.head_dim, self.c.dim)
+            q = k + 0.02 * torch.randn(self.c.kv_heads, group, self.c.head_dim, self.c.dim)
+            v = 0.0625 * torch.randn(self.c.kv_heads, 1, self.c.head_dim, self.c.dim)
+            b.attn_k.weight.copy_(k.flatten(0, 2))
+            b.attn_q.weight.copy_(q.flatten(0, 2))
+            b.attn_v.weight.copy_(v.flatten(0, 2))
+            b.attn_output.weight.copy_(0.1 * v.expand(-1, group, -1, -1).flatten(0, 2).T)
 
     def hidden(self, tokens: Tensor, mask: Tensor | None = None, past: list[list[Tensor]] | None = None) -> Tensor:
         """tokens: [batch, rows] -> [batch, rows, dim], normalised. past: one list per layer, see Block."""

@@ -37,8 +37,9 @@ def a(noun: str, capital: bool = False) -> str:
 
 
 def made_name(rng: random.Random, endings: list[str]) -> str:
-    """A name of two or three syllables that need not exist."""
-    return ("".join(pick(rng, SYLLABLES) for _ in range(rng.choice((1, 2, 2)))) + pick(rng, SYLLABLES)[:2] + pick(rng, endings)).capitalize()
+    """A name of two or three syllables, one of them perhaps cut, that need not exist."""
+    start = "".join(pick(rng, SYLLABLES) for _ in range(rng.choice((1, 2, 2))))
+    return (start + pick(rng, SYLLABLES)[:2] + pick(rng, endings)).capitalize()
 
 
 def key_of(core: str) -> str:
@@ -69,13 +70,16 @@ def noise(rng: random.Random, core: str, marks: Sequence[str], lower: float) -> 
 def typo(rng: random.Random, text: str) -> str:
     """Drops, doubles or swaps one letter."""
     i = rng.randrange(len(text))
-    return pick(rng, [text[:i] + text[i + 1:], text[:i] + text[i] + text[i:], text[:i] + text[i:i + 2][::-1] + text[i + 2:]])
+    return pick(rng, [text[:i] + text[i + 1:], text[:i] + text[i] + text[i:],
+                      text[:i] + text[i:i + 2][::-1] + text[i + 2:]])
 
 
-def ask(rng: random.Random, category: str, core: str, answer: str, key: str = "", lower: float = 0.25, closed: bool = True) -> Turn:
+def ask(rng: random.Random, category: str, core: str, answer: str, key: str = "", lower: float = 0.25,
+        closed: bool = True) -> Turn:
     """A question or request: with or without a mark, now and then with a polite frame."""
     key = key_of(key or core)
-    question = core.startswith(("what", "which", "who", "how", "where", "do ", "can ", "is ", "if", "when", "why", "in ", "of "))
+    question = core.startswith(("what", "which", "who", "how", "where", "do ", "can ", "is ", "if", "when", "why",
+                                "in ", "of "))
     marks = ["?"] * 7 + ["", "", " ?", "??"] if question else ["", "", ".", "?", ".", "!"]
     if core.endswith("="):
         marks = ["", "", " ?", "?"]
@@ -83,11 +87,13 @@ def ask(rng: random.Random, category: str, core: str, answer: str, key: str = ""
     if draw < 0.84:
         return Turn(category, noise(rng, core, marks, lower), answer, key, closed)
     if draw < 0.92:
-        frame = pick(rng, ["Hi! ", "Hello, ", "Hey, ", "So, ", "OK, ", "Now: ", "Please tell me: ", "Quick question: ", "Tell me, ", "Well, ",
+        frame = pick(rng, ["Hi! ", "Hello, ", "Hey, ", "So, ", "OK, ", "Now: ", "Please tell me: ", "Quick question: ",
+                           "Tell me, ", "Well, ",
                            "And ", "One more: ", "I have a question: ", "Thanks! ", "Great. "])
         text = frame + noise(rng, core, marks, 1.0 if lower > 0.2 and coin(rng, 0.3) else 0.0)
         return Turn(category, text, answer, key, closed)
-    return Turn(category, noise(rng, core, [" please", ", please", " please?", ", please.", "? Thanks!"], lower), answer, key, closed)
+    return Turn(category, noise(rng, core, [" please", ", please", " please?", ", please.", "? Thanks!"], lower),
+                answer, key, closed)
 
 
 def say(rng: random.Random, category: str, core: str, answer: str, lower: float = 0.0) -> Turn:
@@ -96,5 +102,6 @@ def say(rng: random.Random, category: str, core: str, answer: str, lower: float 
         question = core.startswith(("what", "which", "who", "how", "where", "do ", "can ", "are ", "when", "why"))
         if len(core) > 4 and coin(rng, 0.05):
             core = typo(rng, core)
-        return Turn(category, noise(rng, core, ["?", "?", "", "??"] if question else ["", "!", ".", ""], 0.3), answer, "", False)
+        return Turn(category, noise(rng, core, ["?", "?", "", "??"] if question else ["", "!", ".", ""], 0.3), answer,
+                    "", False)
     return Turn(category, noise(rng, core, [".", ".", "", "!"], lower), answer, "", False)

@@ -2,8 +2,8 @@
 
     python tokenizer.py WORK_DIR        # trains WORK_DIR/tokenizer.model on a sample of the corpus
 
-Text is taken as it is: no added first space, no normalisation; a line feed is its byte token. ids: 0 unknown, 1 begin of
-text, 2 end of text, 3 <|im_start|>, 4 <|im_end|>, 5..260 bytes, then pieces.
+Text is taken as it is: no added first space, no normalisation; a line feed is its byte token. ids: 0 unknown, 1 begin
+of text, 2 end of text, 3 <|im_start|>, 4 <|im_end|>, 5..260 bytes, then pieces.
 """
 from __future__ import annotations
 
@@ -28,7 +28,8 @@ def train(path: Path) -> None:
         for role, text in render(*conversation(rng)):
             lines += text.split("\n")
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(lines), model_prefix=str(path.with_suffix("")), model_type="bpe", vocab_size=VOCAB, byte_fallback=True,
+        sentence_iterator=iter(lines), model_prefix=str(path.with_suffix("")), model_type="bpe", vocab_size=VOCAB,
+        byte_fallback=True,
         split_digits=True, character_coverage=1.0, normalization_rule_name="identity", add_dummy_prefix=False,
         remove_extra_whitespaces=False, control_symbols=["<|im_start|>", "<|im_end|>"], minloglevel=1, num_threads=1)
 

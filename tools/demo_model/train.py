@@ -2,8 +2,8 @@
 
     python train.py WORK_DIR --minutes 45 [--seed 1] [--threads 1]
 
-Resumes from WORK_DIR/checkpoint.pt when that exists (spent time and steps count on). The learning rate follows the spent
-share of the time, so that a slow machine ends its schedule too; the data are a function of the seed alone.
+Resumes from WORK_DIR/checkpoint.pt when that exists (spent time and steps count on). The learning rate follows the
+spent share of the time, so that a slow machine ends its schedule too; the data are a function of the seed.
 """
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ def batches(rng: random.Random, tok: Tokenizer) -> Iterator[tuple[Tensor, Tensor
                 if ids:
                     count += 1
                     end = used + len(ids)
-                    tokens[r, used:end], weights[r, used:end], owner[r, used:end] = torch.tensor(ids), torch.tensor(w), count
+                    tokens[r, used:end], weights[r, used:end] = torch.tensor(ids), torch.tensor(w)
+                    owner[r, used:end] = count
                     used = end
         yield tokens, weights[:, 1:] * (owner[:, 1:] == owner[:, :-1]), owner[:, :-1]
 
@@ -110,7 +111,8 @@ def main() -> None:
 
     def save() -> None:
         part = checkpoint.with_suffix(".part")
-        torch.save({"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "step": step, "spent": spent}, part)
+        torch.save({"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "step": step,
+                    "spent": spent}, part)
         part.replace(checkpoint)
 
     budget = args.minutes * 60

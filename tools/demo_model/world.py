@@ -92,11 +92,13 @@ MIXES = {("red", "yellow"): "orange", ("blue", "yellow"): "green", ("red", "blue
 NAMES = (
     "Anna Ben Clara David Emma Felix Grace Henry Ida Jack Kate Leo Mia Noah Olivia Paul Rosa Sam Tom Victor Wendy Zoe "
     "Alice Bob Carol Daniel Ella Frank Gina Hugo Irene John Karl Lena Max Nina Oscar Peter Ruth Simon Tina Uma Vera "
-    "Will Adam Amy Anton Ava Bella Bruno Carla Chris Dora Elias Eva Fiona Fred George Greta Hanna Helen Ivan Jane Jonas "
+    "Will Adam Amy Anton Ava Bella Bruno Carla Chris Dora Elias Eva Fiona Fred George Greta Hanna Helen Ivan Jane "
+    "Jonas "
     "Julia Kim Laura Lily Liam Lisa Lucas Lucy Maria Mark Martin Maya Michael Molly Nora Omar Oliver Pia Rita Robert "
     "Sara Sofia Stefan Susan Theo Toby Yara Yusuf Priya Arjun Chen Mei Kenji Yuki Fatima Ali Amina Kofi Diego Carmen "
     "Pedro Ines Luca Giulia Pierre Chloe Ingrid Lars Olga Dmitri Alex Robin Sasha Jamie Ahmed Leila Ravi Anita Jose "
-    "James Mary William Linda Thomas Sarah Emily Jacob Sophie Marie Hannah Nick Tim Joe Dan Eric Steve Mike Matt Andrew "
+    "James Mary William Linda Thomas Sarah Emily Jacob Sophie Marie Hannah Nick Tim Joe Dan Eric Steve Mike Matt "
+    "Andrew "
     "Claire Kevin Brian Rachel Rebecca Laila Ibrahim Hassan Elena Marta Jana Milan Petra Viktor Nadia Tara Finn Ruby").split()
 SYLLABLES = ("ba be bi bo da de di do fa fe fi ga go ha he jo ka ke ki ko la le li lo lu ma me mi mo na ne ni no pa pe "
              "ra re ri ro sa se si so ta te ti to va ve vi wa yo za zi zo el an or in").split()
@@ -105,7 +107,8 @@ PETS = "dog cat horse rabbit parrot hamster pony goldfish".split()
 RELATIVES = "brother sister friend mother father son daughter teacher cousin aunt uncle".split()
 
 THINGS = (
-    "hat ball kite book key drum lamp boat bell cake map ring coat shoe box flower apple star stone bike train umbrella "
+    "hat ball kite book key drum lamp boat bell cake map ring coat shoe box flower apple star stone bike train "
+    "umbrella "
     "violin basket balloon blanket candle crown clock cup feather flute guitar ladder lantern mirror painting pencil "
     "pillow puzzle robot rocket rope scarf shell spoon sword tent toy trumpet wagon watch whistle acorn button cookie "
     "camera letter mushroom pearl pumpkin sandwich carrot egg glove marble pebble magnet banana bag chair jar sock "
@@ -113,19 +116,26 @@ THINGS = (
 ADJECTIVES = "red blue green yellow old new little big shiny golden wooden soft round beautiful".split()
 CREATURES = (
     "cat dog fox bear rabbit mouse owl frog duck hen lion wolf squirrel hedgehog horse sheep goat pig elephant monkey "
-    "penguin turtle dragon robot ghost giant bird fish bee crab snake tiger donkey dinosaur unicorn wizard witch pirate "
+    "penguin turtle dragon robot ghost giant bird fish bee crab snake tiger donkey dinosaur unicorn wizard witch "
+    "pirate "
     "king queen prince princess knight farmer baker sailor girl boy child astronaut teacher fairy elf gardener doctor "
     "fisherman painter cow deer camel swan whale snail ant spider butterfly goose").split()
 PLACES = "forest garden meadow village castle harbour valley town park".split()
 HELPERS = "owl fox mouse bear rabbit hedgehog squirrel frog duck goat horse bird".split()
 
 # what the model has no facts about
-NOUNS = ("planet engine football president war river computer phone novel atom democracy recipe virus software airport tax law economy "
-         "pizza guitar doctor lawyer internet website password rocket galaxy volcano ocean bridge church museum painter poem opera film actor "
-         "singer team league medal record battle empire treaty market stock bank loan insurance contract database compiler function variable "
-         "theorem equation molecule protein cell gene vaccine muscle bone diet workout marathon camera battery laptop printer keyboard "
-         "screen network server cloud algorithm philosophy religion psychology history chemistry physics biology geography grammar verb "
-         "universe moon mountain desert gravity electricity magnet diamond oil gas steel glass paper cotton tea wine beer").split()
+NOUNS = ("planet engine football president war river computer phone novel atom democracy recipe virus software airport "
+         "tax law economy "
+         "pizza guitar doctor lawyer internet website password rocket galaxy volcano ocean bridge church museum "
+         "painter poem opera film actor "
+         "singer team league medal record battle empire treaty market stock bank loan insurance contract database "
+         "compiler function variable "
+         "theorem equation molecule protein cell gene vaccine muscle bone diet workout marathon camera battery laptop "
+         "printer keyboard "
+         "screen network server cloud algorithm philosophy religion psychology history chemistry physics biology "
+         "geography grammar verb "
+         "universe moon mountain desert gravity electricity magnet diamond oil gas steel glass paper cotton tea wine "
+         "beer").split()
 
 TOPICS = ["food", "health", "money", "music", "school", "sport", "travel", "weather"]
 
