@@ -81,6 +81,7 @@ static void swap(candidate *a, candidate *b)
     *b = c;
 }
 
+/* A heap whose root is the worst. */
 static void sift_down(candidate *heap, uint32_t root, uint32_t count)
 {
     for (uint32_t child; (child = 2 * root + 1) < count; root = child) {
@@ -96,13 +97,11 @@ static void sift_down(candidate *heap, uint32_t root, uint32_t count)
 static void sort(candidate *c, uint32_t count)
 {
     for (uint32_t i = count / 2; i-- > 0;)
-        sift_down(c, i, count);   /* the worst of `before` order is at the end of each path */
+        sift_down(c, i, count);
     for (uint32_t n = count; n > 1; n--) {
         swap(&c[0], &c[n - 1]);
         sift_down(c, 0, n - 1);
     }
-    for (uint32_t i = 0; i < count / 2; i++)
-        swap(&c[i], &c[count - 1 - i]);
 }
 
 /* Brings the best k to the front, in no order. Hoare's selection; the middle element of
