@@ -23,8 +23,7 @@ const char *pm_result_name(pm_result r)
     return "PM_UNKNOWN";
 }
 
-pm_result pm_fail_at(pm_result code, const char *file, int line,
-                     const char *format, ...)
+void pm_fail_at(pm_result code, const char *file, int line, const char *format, ...)
 {
     pm_assert(code != PM_OK);
     (void)file; /* goes to the log at debug level, not into the message */
@@ -33,7 +32,6 @@ pm_result pm_fail_at(pm_result code, const char *file, int line,
     va_start(args, format);
     vsnprintf(message, sizeof(message), format, args);
     va_end(args);
-    return code;
 }
 
 void pm_error_prefix(const char *format, ...)
