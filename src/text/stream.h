@@ -9,7 +9,7 @@
  * U+FFFD. Init with pm_stream_init(), no allocation afterwards up to `capacity`. */
 typedef struct pm_stream {
     const pm_tokenizer *tokenizer; /* borrowed */
-    unsigned char held[4];         /* start of an unfinished character */
+    char held[4];                  /* start of an unfinished character */
     uint32_t held_len;
     bool first;                    /* nothing was emitted yet: SPM drops one leading space */
 } pm_stream;
