@@ -15,7 +15,6 @@
 typedef struct sim_request {
     pm_sequence sequence;          /* first */
     uint32_t prompt_tokens, max_tokens;
-    uint32_t kv_known;             /* tokens whose KV this step sequence says is there */
     uint32_t finishes;
 } sim_request;
 
@@ -40,11 +39,11 @@ static int32_t next_token(const pm_sequence *sequence)
     return (int32_t)(pm_hash64(sequence->tokens, sequence->token_count * sizeof(int32_t), PM_HASH_SEED) % 1000);
 }
 
-static void create(sim_request *r, uint32_t context, uint32_t page_tokens)
+static void create(sim_request *r, uint32_t prompt_tokens, uint32_t max_tokens, uint32_t page_tokens)
 {
     memset(r, 0, sizeof(*r));
-    r->prompt_tokens = 1 + rng(context - 1);
-    r->max_tokens = 1 + rng(context - r->prompt_tokens);
+    r->prompt_tokens = prompt_tokens;
+    r->max_tokens = max_tokens;
     const uint32_t capacity = r->prompt_tokens + r->max_tokens;
     r->sequence.tokens = calloc(capacity, sizeof(int32_t));
     assert_non_null(r->sequence.tokens);
@@ -54,6 +53,12 @@ static void create(sim_request *r, uint32_t context, uint32_t page_tokens)
     r->sequence.token_capacity = capacity;
     r->sequence.logits_from = PM_LOGITS_LAST;
     assert_int_equal(pm_block_table_init(&r->sequence.table, (capacity + page_tokens - 1) / page_tokens), PM_OK);
+}
+
+static void destroy(sim_request *r)
+{
+    free(r->sequence.tokens);
+    pm_block_table_finish(&r->sequence.table);
 }
 
 static void finish(pm_sched *sched, sim_request *r)
@@ -137,8 +142,10 @@ static uint32_t simulate(uint64_t seed)
     enum { REQUESTS = 24 };
     static sim_request requests[REQUESTS];
     uint32_t added = 0, steps = 0;
-    for (uint32_t i = 0; i < REQUESTS; i++)
-        create(&requests[i], context, params.page_tokens);
+    for (uint32_t i = 0; i < REQUESTS; i++) {
+        const uint32_t prompt_tokens = 1 + rng(context - 1);
+        create(&requests[i], prompt_tokens, 1 + rng(context - prompt_tokens), params.page_tokens);
+    }
     for (;;) {
         while (added < REQUESTS && rng(3) == 0)
             pm_sched_add(sched, &requests[added++].sequence);
@@ -153,7 +160,10 @@ static uint32_t simulate(uint64_t seed)
         pm_kv_pages_check(pm_sched_pages(sched));
         commit(sched, batch);
         steps++;
-        if (batch->rows == 0 && added == REQUESTS)
+        uint32_t finished = 0;
+        for (uint32_t i = 0; i < REQUESTS; i++)
+            finished += requests[i].finishes;
+        if (finished == REQUESTS)
             break;
         assert_true(steps < 1000000);
     }
@@ -161,8 +171,7 @@ static uint32_t simulate(uint64_t seed)
     for (uint32_t i = 0; i < REQUESTS; i++) {
         assert_int_equal(requests[i].finishes, 1);
         check_output(&requests[i]);
-        free(requests[i].sequence.tokens);
-        pm_block_table_finish(&requests[i].sequence.table);
+        destroy(&requests[i]);
     }
     pm_sched_destroy(sched);
     return steps;
@@ -186,23 +195,12 @@ static void youngest_is_preempted_and_recomputes(void **state)
                                     .page_tokens = 8};
     pm_sched *sched = NULL;
     assert_int_equal(pm_sched_create(&params, &sched), PM_OK);
-    sim_request a = {0}, b = {0};
+    sim_request a, b;
     rng_state = 1;
-    create(&a, 32, 8);
-    create(&b, 32, 8);
-    sim_request *both[] = {&a, &b};
-    for (int i = 0; i < 2; i++) {
-        free(both[i]->sequence.tokens);
-        pm_block_table_finish(&both[i]->sequence.table);
-        memset(both[i], 0, sizeof(*both[i]));
-        both[i]->sequence.tokens = calloc(32, sizeof(int32_t));
-        both[i]->sequence.token_count = both[i]->prompt_tokens = 8;
-        both[i]->max_tokens = 24;
-        both[i]->sequence.token_capacity = 32;
-        both[i]->sequence.logits_from = PM_LOGITS_LAST;
-        assert_int_equal(pm_block_table_init(&both[i]->sequence.table, 4), PM_OK);
-        pm_sched_add(sched, &both[i]->sequence);
-    }
+    create(&a, 8, 24, params.page_tokens);
+    create(&b, 8, 24, params.page_tokens);
+    pm_sched_add(sched, &a.sequence);
+    pm_sched_add(sched, &b.sequence);
     while (a.finishes == 0 || b.finishes == 0) {
         const pm_batch *batch = pm_sched_pick(sched);
         assert_true(batch->rows > 0);
@@ -213,10 +211,8 @@ static void youngest_is_preempted_and_recomputes(void **state)
     assert_true(pm_sched_preemptions(sched) > 0);
     check_output(&a);
     check_output(&b);
-    for (int i = 0; i < 2; i++) {
-        free(both[i]->sequence.tokens);
-        pm_block_table_finish(&both[i]->sequence.table);
-    }
+    destroy(&a);
+    destroy(&b);
     pm_sched_destroy(sched);
 }
 
