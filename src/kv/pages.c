@@ -7,7 +7,8 @@ struct pm_kv_pages {
     uint32_t page_count, page_tokens;
     uint32_t free_count, used_max;
     pm_page_id *free_list;         /* [page_count] a stack: last freed, first used */
-    uint16_t *ref_count;           /* [page_count] */
+    uint32_t *free_place;          /* [page_count] where a free page stands in free_list */
+    uint32_t *ref_count;           /* [page_count] */
 };
 
 /* O(page_count): only where a debug build asks for it. */
@@ -20,11 +21,19 @@ static void debug_check(const pm_kv_pages *pages)
 #endif
 }
 
+static void push_free(pm_kv_pages *pages, pm_page_id page)
+{
+    pages->free_place[page] = pages->free_count;
+    pages->free_list[pages->free_count++] = page;
+}
+
 pm_result pm_block_table_init(pm_block_table *table, uint32_t capacity)
 {
-    *table = (pm_block_table){.capacity = capacity};
-    table->page_ids = pm_alloc(capacity, sizeof(*table->page_ids), "block table");
-    return table->page_ids != NULL ? PM_OK : PM_ERR_NOMEM;
+    pm_page_id *page_ids = pm_alloc(capacity, sizeof(*page_ids), "block table");
+    if (page_ids == NULL)
+        return PM_ERR_NOMEM;
+    *table = (pm_block_table){.page_ids = page_ids, .capacity = capacity};
+    return PM_OK;
 }
 
 void pm_block_table_finish(pm_block_table *table)
@@ -42,16 +51,17 @@ pm_result pm_kv_pages_create(uint32_t page_count, uint32_t page_tokens, pm_kv_pa
     pm_kv_pages *pages = pm_alloc(1, sizeof(*pages), "KV pages");
     if (pages == NULL)
         return PM_ERR_NOMEM;
-    pages->page_count = pages->free_count = page_count;
+    pages->page_count = page_count;
     pages->page_tokens = page_tokens;
     pages->free_list = pm_alloc(page_count, sizeof(*pages->free_list), "KV pages");
+    pages->free_place = pm_alloc(page_count, sizeof(*pages->free_place), "KV pages");
     pages->ref_count = pm_alloc(page_count, sizeof(*pages->ref_count), "KV pages");
-    if (pages->free_list == NULL || pages->ref_count == NULL) {
+    if (pages->free_list == NULL || pages->free_place == NULL || pages->ref_count == NULL) {
         pm_kv_pages_destroy(pages);
         return PM_ERR_NOMEM;
     }
-    for (uint32_t i = 0; i < page_count; i++)
-        pages->free_list[i] = page_count - 1 - i;
+    for (uint32_t i = page_count; i-- > 0;) /* page 0 is handed out first */
+        push_free(pages, i);
     *out = pages;
     return PM_OK;
 }
@@ -61,6 +71,7 @@ void pm_kv_pages_destroy(pm_kv_pages *pages)
     if (pages == NULL)
         return;
     pm_free(pages->free_list);
+    pm_free(pages->free_place);
     pm_free(pages->ref_count);
     pm_free(pages);
 }
@@ -90,7 +101,7 @@ void pm_kv_pages_release(pm_kv_pages *pages, pm_block_table *table)
         const pm_page_id page = table->page_ids[--table->count];
         pm_assert(page < pages->page_count && pages->ref_count[page] > 0);
         if (--pages->ref_count[page] == 0)
-            pages->free_list[pages->free_count++] = page;
+            push_free(pages, page);
     }
     debug_check(pages);
 }
@@ -110,13 +121,22 @@ uint32_t pm_kv_pages_used_max(const pm_kv_pages *pages)
     return pages->used_max;
 }
 
+uint32_t pm_kv_pages_refs(const pm_kv_pages *pages, pm_page_id page)
+{
+    pm_assert(page < pages->page_count);
+    return pages->ref_count[page];
+}
+
 void pm_kv_pages_check(const pm_kv_pages *pages)
 {
-    uint32_t unused = 0;
+    uint32_t unreferenced = 0;
     pm_assert(pages->free_count <= pages->page_count);
+    pm_assert(pages->used_max >= pages->page_count - pages->free_count && pages->used_max <= pages->page_count);
     for (uint32_t i = 0; i < pages->page_count; i++)
-        unused += pages->ref_count[i] == 0;
-    pm_assert(unused == pages->free_count);
-    for (uint32_t i = 0; i < pages->free_count; i++)
-        pm_assert(pages->free_list[i] < pages->page_count && pages->ref_count[pages->free_list[i]] == 0);
+        unreferenced += pages->ref_count[i] == 0;
+    pm_assert(unreferenced == pages->free_count);
+    for (uint32_t i = 0; i < pages->free_count; i++) { /* each place has its own page: none is listed twice */
+        const pm_page_id page = pages->free_list[i];
+        pm_assert(page < pages->page_count && pages->free_place[page] == i && pages->ref_count[page] == 0);
+    }
 }

@@ -8,7 +8,7 @@
  *
  * Invariants (pm_kv_pages_check(), on after every call in debug builds):
  *   free_count + used_count == page_count
- *   a page is on the free list  <=>  its ref_count is 0
+ *   a page is on the free list, once  <=>  no table holds it (its ref_count is 0)
  *
  * Source: W. Kwon et al., "Efficient Memory Management for Large Language Model
  * Serving with PagedAttention", SOSP 2023, arXiv:2309.06180, section 4.
@@ -31,7 +31,7 @@ typedef struct pm_block_table {
     uint32_t capacity;             /* ceil(tokens the sequence may come to / page_tokens) */
 } pm_block_table;
 
-/* Errors: PM_ERR_NOMEM. */
+/* Empty, with room for `capacity` pages. Errors: PM_ERR_NOMEM. */
 PM_MUST_USE pm_result pm_block_table_init(pm_block_table *table, uint32_t capacity);
 
 /* Frees the memory; the pages were released before. */
@@ -44,7 +44,7 @@ static inline uint32_t pm_kv_slot(const pm_block_table *table, uint32_t page_tok
 }
 
 /* page_count: >= 1, page_count * page_tokens < 2^32. page_tokens: a power of two in
- * [8, 256]. All memory the pool will ever use is allocated here.
+ * [8, 256]. All memory the pool will ever use is allocated here: 12 bytes a page.
  * *out: owned, pm_kv_pages_destroy(). Errors: PM_ERR_ARG, PM_ERR_NOMEM. */
 PM_MUST_USE pm_result pm_kv_pages_create(uint32_t page_count, uint32_t page_tokens, pm_kv_pages **out);
 void pm_kv_pages_destroy(pm_kv_pages *pages);        /* NULL is fine */
@@ -60,6 +60,9 @@ void pm_kv_pages_release(pm_kv_pages *pages, pm_block_table *table);
 uint32_t pm_kv_pages_free_count(const pm_kv_pages *pages);
 uint32_t pm_kv_pages_used(const pm_kv_pages *pages);
 uint32_t pm_kv_pages_used_max(const pm_kv_pages *pages); /* since create */
+
+/* Tables that hold the page; 0 = free. page < page_count. */
+uint32_t pm_kv_pages_refs(const pm_kv_pages *pages, pm_page_id page);
 
 /* Asserts the invariants. O(page_count). */
 void pm_kv_pages_check(const pm_kv_pages *pages);

@@ -2,13 +2,15 @@
 #include "sample/sampler.h"
 
 #include "base/alloc.h"
+#include "sample/penalty.h"
 #include "sample/rng.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
 typedef struct candidate {
-    float logit;
+    float logit;                   /* neither NaN nor -inf */
     int32_t token;
 } candidate;
 
@@ -16,17 +18,21 @@ struct pm_sampler {
     uint32_t vocab;
     float *logits;                 /* [vocab] after the penalty */
     candidate *candidates;         /* [vocab] */
+    double *weights;               /* [vocab] of the draw */
 };
 
 pm_result pm_sampler_create(uint32_t vocab, pm_sampler **out)
 {
+    if (vocab == 0 || vocab > INT32_MAX)
+        return pm_fail(PM_ERR_ARG, "sampler for %u tokens, expected 1 to %d", vocab, INT32_MAX);
     pm_sampler *s = pm_alloc(1, sizeof(*s), "sampler");
     if (s == NULL)
         return PM_ERR_NOMEM;
     s->vocab = vocab;
     s->logits = pm_alloc(vocab, sizeof(*s->logits), "sampler");
     s->candidates = pm_alloc(vocab, sizeof(*s->candidates), "sampler");
-    if (s->logits == NULL || s->candidates == NULL) {
+    s->weights = pm_alloc(vocab, sizeof(*s->weights), "sampler");
+    if (s->logits == NULL || s->candidates == NULL || s->weights == NULL) {
         pm_sampler_destroy(s);
         return PM_ERR_NOMEM;
     }
@@ -40,137 +46,119 @@ void pm_sampler_destroy(pm_sampler *sampler)
         return;
     pm_free(sampler->logits);
     pm_free(sampler->candidates);
+    pm_free(sampler->weights);
     pm_free(sampler);
 }
 
-/* Divides positive and multiplies negative logits of recent tokens, each token once. */
-static void penalize(pm_sampler *s, float penalty, const int32_t *history, uint32_t count)
-{
-    const uint32_t first = count > PM_PENALTY_TOKENS ? count - PM_PENALTY_TOKENS : 0;
-    for (uint32_t i = first; i < count; i++) {
-        bool seen = history[i] < 0 || (uint32_t)history[i] >= s->vocab;
-        for (uint32_t j = first; j < i && !seen; j++)
-            seen = history[j] == history[i];
-        if (!seen) {
-            float *logit = &s->logits[history[i]];
-            *logit = *logit > 0.0f ? *logit / penalty : *logit * penalty;
-        }
-    }
-}
+/* ------------------------------------------------------------------ order */
 
-static int32_t greedy(const float *logits, uint32_t count)
-{
-    int32_t best = -1;
-    for (uint32_t i = 0; i < count; i++)
-        if (logits[i] > -INFINITY && (best < 0 || logits[i] > logits[best]))
-            best = (int32_t)i;
-    return best;
-}
-
-/* Greater logit first, smaller id among equals: a total order, so results do not depend
- * on how the selection runs. */
-static bool before(candidate a, candidate b)
+/* A total order over candidates. */
+static inline bool better(candidate a, candidate b)
 {
     return a.logit > b.logit || (a.logit == b.logit && a.token < b.token);
 }
 
-static void swap(candidate *a, candidate *b)
+static inline bool worse(candidate a, candidate b)
 {
-    const candidate c = *a;
-    *a = *b;
-    *b = c;
+    return better(b, a);
 }
 
-/* A heap whose root is the worst. */
-static void sift_down(candidate *heap, uint32_t root, uint32_t count)
+/* Moves the root down until no child comes `before` its parent. */
+static inline void sift_down(candidate *heap, uint32_t count, uint32_t root, bool (*before)(candidate, candidate))
 {
-    for (uint32_t child; (child = 2 * root + 1) < count; root = child) {
-        if (child + 1 < count && before(heap[child], heap[child + 1]))
+    const candidate moved = heap[root];
+    for (uint64_t child; (child = 2 * (uint64_t)root + 1) < count; root = (uint32_t)child) {
+        if (child + 1 < count && before(heap[child + 1], heap[child]))
             child++;
-        if (!before(heap[root], heap[child]))
-            return;
-        swap(&heap[root], &heap[child]);
+        if (!before(heap[child], moved))
+            break;
+        heap[root] = heap[child];
     }
+    heap[root] = moved;
 }
 
-/* Sorts, best first. */
-static void sort(candidate *c, uint32_t count)
+static inline void make_heap(candidate *heap, uint32_t count, bool (*before)(candidate, candidate))
 {
     for (uint32_t i = count / 2; i-- > 0;)
-        sift_down(c, i, count);
-    for (uint32_t n = count; n > 1; n--) {
-        swap(&c[0], &c[n - 1]);
-        sift_down(c, 0, n - 1);
-    }
+        sift_down(heap, count, i, before);
 }
 
-/* Brings the best k to the front, in no order. Hoare's selection; the middle element of
- * three as pivot, and a fixed order of steps. */
-static void select_best(candidate *c, uint32_t count, uint32_t k)
+/* -------------------------------------------------------------- the chain */
+
+/* The best token; -1 when there is none. */
+static int32_t greedy(const float *logits, uint32_t vocab)
 {
-    uint32_t low = 0, high = count - 1;
-    while (low < high) {
-        const uint32_t middle = low + (high - low) / 2;
-        if (before(c[middle], c[low]))
-            swap(&c[middle], &c[low]);
-        if (before(c[high], c[low]))
-            swap(&c[high], &c[low]);
-        if (before(c[high], c[middle]))
-            swap(&c[high], &c[middle]);
-        const candidate pivot = c[middle];
-        uint32_t i = low, j = high;
-        while (i <= j) {
-            while (before(c[i], pivot))
-                i++;
-            while (before(pivot, c[j]))
-                j--;
-            if (i <= j) {
-                swap(&c[i], &c[j]);
-                i++;
-                if (j == 0)
-                    break;
-                j--;
-            }
+    int32_t best = -1;
+    float most = -INFINITY;
+    for (uint32_t i = 0; i < vocab; i++)
+        if (logits[i] > most) {
+            most = logits[i];
+            best = (int32_t)i;
         }
-        if (k <= j + 1 && j >= low && k > 0 && k - 1 <= j)
-            high = j;
-        else if (k - 1 >= i)
-            low = i;
-        else
-            return;
-    }
+    return best;
 }
 
-/* How many of the sorted candidates top-p and min-p keep. */
-static uint32_t cut(const candidate *c, uint32_t count, const pm_sample_params *params)
+/* Puts the best k into s->candidates, the worst of them first; returns how many there
+ * are. A heap of the best so far, whose root a newcomer must beat. */
+static uint32_t top_k(pm_sampler *s, const float *logits, uint32_t k)
 {
-    const double most = (double)c[0].logit;
-    uint32_t kept = count;
-    if (params->top_p > 0.0f && params->top_p < 1.0f) {
-        double total = 0.0, sum = 0.0;
-        for (uint32_t i = 0; i < count; i++)
-            total += exp((double)c[i].logit - most);
-        for (kept = 0; kept < count && sum < (double)params->top_p * total; kept++)
-            sum += exp((double)c[kept].logit - most);
-    }
-    if (params->min_p > 0.0f)
-        while (kept > 1 && exp((double)c[kept - 1].logit - most) < (double)params->min_p)
-            kept--;
-    return kept > 0 ? kept : 1;
+    uint32_t count = 0, i = 0;
+    for (; i < s->vocab && count < k; i++)
+        if (logits[i] > -INFINITY)
+            s->candidates[count++] = (candidate){logits[i], (int32_t)i};
+    make_heap(s->candidates, count, worse);
+    for (; i < s->vocab; i++)
+        if (logits[i] > s->candidates[0].logit) { /* an equal one has a smaller id */
+            s->candidates[0] = (candidate){logits[i], (int32_t)i};
+            sift_down(s->candidates, count, 0, worse);
+        }
+    return count;
 }
 
-static int32_t draw(const candidate *c, uint32_t count, float temperature, double uniform)
+/* The last of the `count` candidates that top_p keeps. most: the greatest logit. */
+static candidate top_p(candidate *heap, uint32_t count, float p, double most)
 {
-    const double most = (double)c[0].logit, t = (double)temperature;
     double total = 0.0, sum = 0.0;
     for (uint32_t i = 0; i < count; i++)
-        total += exp(((double)c[i].logit - most) / t);
-    for (uint32_t i = 0; i < count; i++) {
-        sum += exp(((double)c[i].logit - most) / t);
-        if (uniform * total < sum)
-            return c[i].token;
+        total += exp((double)heap[i].logit - most);
+    make_heap(heap, count, better);
+    candidate last = heap[0];
+    for (;;) {
+        last = heap[0];
+        sum += exp((double)last.logit - most);
+        if (sum >= (double)p * total || count == 1)
+            return last;
+        heap[0] = heap[--count];
+        sift_down(heap, count, 0, better);
     }
-    return c[count - 1].token;
+}
+
+/* Draws among the tokens that are not worse than `last` and have at least min_p of the
+ * best one's probability. */
+static int32_t draw(pm_sampler *s, const pm_sample_params *params, const float *logits, candidate last, double most,
+                    double uniform)
+{
+    uint32_t count = 0;
+    double total = 0.0, sum = 0.0;
+    for (uint32_t i = 0; i < s->vocab; i++) {
+        const candidate c = {logits[i], (int32_t)i};
+        if (!(c.logit >= last.logit) || better(last, c))
+            continue;
+        const double below = (double)c.logit - most;
+        if (params->min_p > 0.0f && exp(below) < (double)params->min_p)
+            continue;
+        s->weights[count] = exp(below / (double)params->temperature);
+        total += s->weights[count];
+        s->candidates[count++] = c;
+    }
+    uint32_t picked = 0; /* the last one with a weight, should rounding leave the sum short */
+    for (uint32_t i = 0; i < count; i++) {
+        picked = s->weights[i] > 0.0 ? i : picked;
+        sum += s->weights[i];
+        if (sum > uniform * total)
+            break;
+    }
+    return s->candidates[picked].token;
 }
 
 int32_t pm_sample(pm_sampler *s, const pm_sample_params *params, const float *logits, const int32_t *history,
@@ -178,31 +166,18 @@ int32_t pm_sample(pm_sampler *s, const pm_sample_params *params, const float *lo
 {
     if (params->repeat_penalty > 0.0f && params->repeat_penalty != 1.0f) {
         memcpy(s->logits, logits, s->vocab * sizeof(*logits));
-        penalize(s, params->repeat_penalty, history, history_count);
+        pm_penalty_repeat(s->logits, s->vocab, params->repeat_penalty, history, history_count);
         logits = s->logits;
     }
-    if (params->temperature <= 0.0f || params->top_k == 1)
-        return greedy(logits, s->vocab);
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < s->vocab; i++)
-        if (logits[i] > -INFINITY)
-            s->candidates[count++] = (candidate){logits[i], (int32_t)i};
-    if (count == 0)
-        return -1;
-    if (params->top_k > 0 && params->top_k < count) {
-        select_best(s->candidates, count, params->top_k);
-        count = params->top_k;
+    const int32_t best = greedy(logits, s->vocab);
+    if (best < 0 || !(params->temperature > 0.0f) || params->top_k == 1 || logits[best] == INFINITY)
+        return best;
+    const double most = (double)logits[best];
+    const bool cut_p = params->top_p > 0.0f && params->top_p < 1.0f;
+    candidate last = {-FLT_MAX, INT32_MAX};
+    if (cut_p || (params->top_k > 0 && params->top_k < s->vocab)) {
+        const uint32_t count = top_k(s, logits, params->top_k > 0 ? params->top_k : s->vocab);
+        last = cut_p ? top_p(s->candidates, count, params->top_p, most) : s->candidates[0];
     }
-    const bool needs_order = (params->top_p > 0.0f && params->top_p < 1.0f) || params->min_p > 0.0f;
-    if (needs_order || count <= 1024) {
-        sort(s->candidates, count);
-        count = cut(s->candidates, count, params);
-    } else {
-        for (uint32_t i = 1; i < count; i++) /* draw() wants the greatest first */
-            if (before(s->candidates[i], s->candidates[0]))
-                swap(&s->candidates[i], &s->candidates[0]);
-    }
-    if (s->candidates[0].logit == INFINITY)
-        return s->candidates[0].token;
-    return draw(s->candidates, count, params->temperature, pm_rng_uniform(seed, position));
+    return draw(s, params, logits, last, most, pm_rng_uniform(seed, position));
 }
