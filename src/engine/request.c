@@ -112,7 +112,8 @@ pm_result pm_request_create(const pm_request_params *params, const pm_tokenizer 
     request->finish_at_max = finish_at_max;
     request->ignore_end = params->ignore_end;
     request->sample = params->sample;
-    pm_stream_init(&request->stream, tokenizer, true);
+    /* Right after BOS a text begins: SPM's space in front of its first word is not text. */
+    pm_stream_init(&request->stream, tokenizer, prompt_tokens > 1 || prompt[0] != pm_tokenizer_bos(tokenizer));
     *out = request;
 done:
     pm_free(prompt);
