@@ -9,8 +9,10 @@
 #define LOCAL_X 64u
 #define PER_LANE 64u
 #define CHUNK (LOCAL_X * PER_LANE * 16u) /* bytes of one workgroup */
+#define RUN_NS 20000000.0          /* a run takes at least this long, so that its start is no part of it */
+#define PASSES_MAX 128u
 
-static pm_result record(pm_vk_recorder *recorder, pm_slice x, pm_slice y)
+static pm_result record_pass(pm_vk_recorder *recorder, pm_slice x, pm_slice y)
 {
     const pm_vk_pipeline_key key = {.module = "bandwidth", .spec_count = 1, .spec = {{PM_SPEC_LOCAL_X, LOCAL_X}},
                                     .push_bytes = sizeof(pm_push_bandwidth)};
@@ -21,44 +23,53 @@ static pm_result record(pm_vk_recorder *recorder, pm_slice x, pm_slice y)
     return pm_vk_record(recorder, &dispatch);
 }
 
-static pm_result measure(pm_vk_commands *commands, uint64_t bytes, double *best)
+/* Least time of `runs` runs of `passes` reads, after one to warm up. */
+static pm_result time_passes(pm_vk_device *device, pm_slice x, pm_slice y, uint32_t passes, int runs, double *ns)
 {
-    *best = 0.0;
-    for (int i = 0; i < 6; i++) { /* the first warms up */
+    pm_vk_recorder *recorder = NULL;
+    pm_vk_commands *commands = NULL;
+    PM_TRY(pm_vk_recorder_create(device, &recorder));
+    pm_result result = PM_OK;
+    for (uint32_t i = 0; i < passes && result == PM_OK; i++)
+        result = record_pass(recorder, x, y);
+    if (result == PM_OK)
+        result = pm_vk_recorder_end(recorder, &commands);
+    for (int i = 0; i <= runs && result == PM_OK; i++) {
         const uint64_t start_ns = pm_clock_ns();
-        PM_TRY(pm_vk_commands_run(commands));
-        const double rate = (double)bytes * 1e9 / (double)(pm_clock_ns() - start_ns + 1);
-        *best = i > 0 && rate > *best ? rate : *best;
+        result = pm_vk_commands_run(commands);
+        const double run_ns = (double)(pm_clock_ns() - start_ns + 1);
+        *ns = i <= 1 || run_ns < *ns ? run_ns : *ns;
     }
+    pm_vk_commands_destroy(commands);
+    pm_vk_recorder_destroy(recorder);
+    return result;
+}
+
+static pm_result measure(pm_vk_device *device, pm_slice x, pm_slice y, double *bytes_per_second)
+{
+    double ns = 1.0;
+    PM_TRY(time_passes(device, x, y, 1, 1, &ns));
+    const uint32_t passes = ns * PASSES_MAX < RUN_NS ? PASSES_MAX : (uint32_t)(RUN_NS / ns) + 1;
+    PM_TRY(time_passes(device, x, y, passes, 5, &ns));
+    *bytes_per_second = (double)x.bytes * passes * 1e9 / ns;
     return PM_OK;
 }
 
 pm_result pm_vk_bandwidth(pm_vk_device *device, double *bytes_per_second)
 {
-    uint64_t bytes = pm_vk_device_free_bytes(device) / 4;
-    bytes = (bytes < BYTES_MAX ? bytes : BYTES_MAX) / CHUNK * CHUNK;
-    if (bytes == 0)
+    const uint64_t groups_max = pm_vk_device_caps(device)->groups_max[0];
+    uint64_t groups = pm_vk_device_free_bytes(device) / 4 / CHUNK;
+    groups = groups < BYTES_MAX / CHUNK ? groups : BYTES_MAX / CHUNK;
+    groups = groups < groups_max ? groups : groups_max;
+    if (groups == 0)
         return pm_fail(PM_ERR_DEVMEM, "bandwidth: no device memory left to read");
     pm_vk_buffer *x = NULL, *y = NULL;
-    pm_vk_recorder *recorder = NULL;
-    pm_vk_commands *commands = NULL;
-    double best = 0.0;
-    pm_result result = pm_vk_buffer_create(device, bytes, PM_VK_DEVICE, "bandwidth", &x);
+    pm_result result = pm_vk_buffer_create(device, groups * CHUNK, PM_VK_DEVICE, "bandwidth", &x);
     if (result == PM_OK)
-        result = pm_vk_buffer_create(device, bytes / CHUNK * 4, PM_VK_DEVICE, "bandwidth", &y);
+        result = pm_vk_buffer_create(device, groups * 4, PM_VK_DEVICE, "bandwidth", &y);
     if (result == PM_OK)
-        result = pm_vk_recorder_create(device, &recorder);
-    if (result == PM_OK)
-        result = record(recorder, pm_vk_buffer_all(x), pm_vk_buffer_all(y));
-    if (result == PM_OK)
-        result = pm_vk_recorder_end(recorder, &commands);
-    if (result == PM_OK)
-        result = measure(commands, bytes, &best);
-    pm_vk_commands_destroy(commands);
-    pm_vk_recorder_destroy(recorder);
+        result = measure(device, pm_vk_buffer_all(x), pm_vk_buffer_all(y), bytes_per_second);
     pm_vk_buffer_destroy(x);
     pm_vk_buffer_destroy(y);
-    if (result == PM_OK)
-        *bytes_per_second = best;
     return result;
 }

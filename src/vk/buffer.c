@@ -5,67 +5,95 @@
 
 #include <string.h>
 
-static bool heap_fits(const pm_vk_device *d, uint32_t type, VkMemoryPropertyFlags flags)
-{
-    return (d->memory.memoryTypes[type].propertyFlags & flags) == flags;
-}
+/* Kinds of memory that need an extension or a queue that we do not have. */
+#define NEVER (VK_MEMORY_PROPERTY_LAZILY_ALLOCATED_BIT | VK_MEMORY_PROPERTY_PROTECTED_BIT | \
+               VK_MEMORY_PROPERTY_DEVICE_COHERENT_BIT_AMD | VK_MEMORY_PROPERTY_DEVICE_UNCACHED_BIT_AMD)
 
-/* The first memory type that the buffer may use with the best flags there are. */
-static bool choose_type(const pm_vk_device *d, uint32_t allowed, pm_vk_memory memory, uint32_t *out)
+#define WISHES 3
+
+/* What the memory should be, best first. Drivers list the plainest type of equals first,
+ * so that the first type that fits is the one. UPLOAD prefers the part of the device's
+ * own memory that the host can write (all of it on a UMA device or with a resizable BAR). */
+static const VkMemoryPropertyFlags wishes[][WISHES] = {
+#define LOCAL VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT
+#define HOST (VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT)
+#define CACHED VK_MEMORY_PROPERTY_HOST_CACHED_BIT
+    [PM_VK_DEVICE] = {LOCAL, 0, 0},
+    [PM_VK_UPLOAD] = {HOST | LOCAL, HOST, HOST},
+    [PM_VK_READBACK] = {HOST | CACHED, HOST, HOST},
+#undef LOCAL
+#undef HOST
+#undef CACHED
+};
+
+static bool find_type(const pm_vk_device *d, uint32_t allowed, VkMemoryPropertyFlags wish, uint32_t *out)
 {
-    const VkMemoryPropertyFlags local = VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT,
-                                host = VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT,
-                                cached = host | VK_MEMORY_PROPERTY_HOST_CACHED_BIT;
-    const VkMemoryPropertyFlags wishes[][3] = {
-        [PM_VK_DEVICE] = {local, 0, 0},
-        [PM_VK_UPLOAD] = {host | local, host, host},
-        [PM_VK_READBACK] = {cached, host, host},
-    };
-    for (int w = 0; w < 3; w++)
-        for (uint32_t i = 0; i < d->memory.memoryTypeCount; i++)
-            if ((allowed >> i & 1) && heap_fits(d, i, wishes[memory][w])) {
-                *out = i;
-                return true;
-            }
+    for (uint32_t i = 0; i < d->memory.memoryTypeCount; i++) {
+        const VkMemoryPropertyFlags flags = d->memory.memoryTypes[i].propertyFlags;
+        if ((allowed >> i & 1) && (flags & wish) == wish && !(flags & NEVER)) {
+            *out = i;
+            return true;
+        }
+    }
     return false;
 }
 
 static pm_result too_big(const pm_vk_device *d, uint64_t bytes, const char *what)
 {
-    const uint64_t limit = d->allocation_max < d->buffer_max ? d->allocation_max : d->buffer_max;
     return pm_fail(PM_ERR_DEVMEM, "%s: %llu bytes of device memory wanted, %llu free, %llu at most in one piece", what,
                    (unsigned long long)bytes, (unsigned long long)pm_vk_device_free_bytes(d),
-                   (unsigned long long)limit);
+                   (unsigned long long)d->caps.buffer_bytes_max);
 }
 
-/* Memory for the buffer, bound, mapped where the host may see it. */
+static bool is_full(VkResult result)
+{
+    return result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_OUT_OF_HOST_MEMORY ||
+           result == VK_ERROR_TOO_MANY_OBJECTS;
+}
+
+/* Memory of the best kind that is not full. */
 static pm_result allocate(pm_vk_buffer *b, pm_vk_memory memory, const char *what)
 {
     pm_vk_device *d = b->device;
     VkMemoryRequirements need;
     d->vk.vkGetBufferMemoryRequirements(d->handle, b->handle, &need);
-    uint32_t type;
-    if (!choose_type(d, need.memoryTypeBits, memory, &type))
-        return pm_fail(PM_ERR_UNSUP, "%s: the device has no memory type for it", what);
-    const VkMemoryAllocateFlagsInfo flags = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
-                                             .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
-    const VkMemoryAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
-                                       .pNext = &flags,
-                                       .allocationSize = need.size,
-                                       .memoryTypeIndex = type};
-    const VkResult result = d->vk.vkAllocateMemory(d->handle, &info, NULL, &b->memory);
-    if (result == VK_ERROR_OUT_OF_DEVICE_MEMORY || result == VK_ERROR_OUT_OF_HOST_MEMORY)
-        return too_big(d, b->bytes, what);
-    PM_TRY(pm_vk_check(result, "vkAllocateMemory"));
-    b->heap = d->memory.memoryTypes[type].heapIndex;
-    b->held = need.size;
-    d->heap_held[b->heap] += need.size;
+    VkResult result = VK_ERROR_FEATURE_NOT_PRESENT;
+    for (int w = 0; w < WISHES; w++) {
+        uint32_t type;
+        if ((w > 0 && wishes[memory][w] == wishes[memory][w - 1]) ||
+            !find_type(d, need.memoryTypeBits, wishes[memory][w], &type))
+            continue;
+        const VkMemoryAllocateFlagsInfo flags = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_FLAGS_INFO,
+                                                 .flags = VK_MEMORY_ALLOCATE_DEVICE_ADDRESS_BIT};
+        const VkMemoryAllocateInfo info = {.sType = VK_STRUCTURE_TYPE_MEMORY_ALLOCATE_INFO,
+                                           .pNext = &flags,
+                                           .allocationSize = need.size,
+                                           .memoryTypeIndex = type};
+        result = d->vk.vkAllocateMemory(d->handle, &info, NULL, &b->memory);
+        if (result == VK_SUCCESS) {
+            b->heap = d->memory.memoryTypes[type].heapIndex;
+            b->held = need.size;
+            d->heap_held[b->heap] += need.size;
+            return PM_OK;
+        }
+        if (!is_full(result) || memory == PM_VK_DEVICE) /* weights in host memory would only crawl */
+            break;
+    }
+    return is_full(result) ? too_big(d, b->bytes, what) : pm_vk_check(result, "vkAllocateMemory");
+}
+
+/* Memory for the buffer, bound, mapped where the host may see it. */
+static pm_result back(pm_vk_buffer *b, pm_vk_memory memory, const char *what)
+{
+    pm_vk_device *d = b->device;
+    PM_TRY(allocate(b, memory, what));
     PM_TRY(pm_vk_check(d->vk.vkBindBufferMemory(d->handle, b->handle, b->memory, 0), "vkBindBufferMemory"));
     if (memory != PM_VK_DEVICE)
         PM_TRY(pm_vk_check(d->vk.vkMapMemory(d->handle, b->memory, 0, VK_WHOLE_SIZE, 0, &b->host), "vkMapMemory"));
     const VkBufferDeviceAddressInfo address = {.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO,
                                                .buffer = b->handle};
     b->address = d->vk.vkGetBufferDeviceAddress(d->handle, &address);
+    pm_assert(b->address % PM_VK_ALIGNMENT == 0);
     return PM_OK;
 }
 
@@ -73,11 +101,10 @@ pm_result pm_vk_buffer_create(pm_vk_device *device, uint64_t bytes, pm_vk_memory
                               pm_vk_buffer **out)
 {
     pm_assert(bytes > 0);
-    const uint64_t size = (bytes + 15) / 16 * 16;
-    if (size > device->buffer_max || size > device->allocation_max)
+    if (bytes > device->caps.buffer_bytes_max ||
+        (memory == PM_VK_DEVICE && bytes > pm_vk_device_free_bytes(device)))
         return too_big(device, bytes, what);
-    if (memory == PM_VK_DEVICE && size > pm_vk_device_free_bytes(device))
-        return too_big(device, bytes, what);
+    const uint64_t size = (bytes + 15) / 16 * 16; /* <= buffer_bytes_max, a multiple of 16 */
     pm_vk_buffer *b = pm_alloc(1, sizeof(*b), "buffer");
     if (b == NULL)
         return PM_ERR_NOMEM;
@@ -88,9 +115,10 @@ pm_result pm_vk_buffer_create(pm_vk_device *device, uint64_t bytes, pm_vk_memory
                                      .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
                                               VK_BUFFER_USAGE_TRANSFER_DST_BIT |
                                               VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT};
-    pm_result result = pm_vk_check(device->vk.vkCreateBuffer(device->handle, &info, NULL, &b->handle), "vkCreateBuffer");
+    const VkResult created = device->vk.vkCreateBuffer(device->handle, &info, NULL, &b->handle);
+    pm_result result = is_full(created) ? too_big(device, bytes, what) : pm_vk_check(created, "vkCreateBuffer");
     if (result == PM_OK)
-        result = allocate(b, memory, what);
+        result = back(b, memory, what);
     if (result == PM_OK && b->host != NULL)
         memset(b->host, 0, size);
     if (result == PM_OK && b->host == NULL)

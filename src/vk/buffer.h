@@ -19,6 +19,8 @@ typedef enum pm_vk_memory {
     PM_VK_READBACK,                /* mapped, host cached, written by the device */
 } pm_vk_memory;
 
+#define PM_VK_ALIGNMENT 256        /* of a buffer's address; bytes */
+
 /* All zero is "no slice": address 0. */
 typedef struct pm_slice {
     pm_vk_buffer *buffer;
@@ -41,7 +43,7 @@ pm_slice pm_vk_buffer_all(pm_vk_buffer *buffer);
 pm_slice pm_slice_part(pm_slice slice, uint64_t offset, uint64_t bytes);
 
 /* Device address of the slice's first byte; 0 for no slice. Buffers start at
- * multiples of 256. */
+ * multiples of PM_VK_ALIGNMENT. */
 uint64_t pm_slice_address(pm_slice slice);
 
 /* Host pointer of an UPLOAD or READBACK slice (asserted); coherent. */

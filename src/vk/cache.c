@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/log.h"
-#include "vk/shader_table.h"
+#include "vk/pipeline_impl.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -26,50 +26,37 @@ static bool is_off(void)
     return value != NULL && strcmp(value, "0") == 0;
 }
 
-static uint64_t shaders_hash(void)
-{
-    uint64_t hash = PM_HASH_SEED;
-    for (size_t i = 0; i < pm_shader_count; i++)
-        hash = pm_hash64(pm_shader_table[i].words, pm_shader_table[i].bytes, hash);
-    return hash;
-}
-
 static pm_result cache_path(const pm_vk_device *d, char path[PATH_MAX])
 {
     char name[128];
     snprintf(name, sizeof(name), "pipelines-%s-%08x-%016llx.bin", d->info.uuid, d->driver_version,
-             (unsigned long long)pm_hash64(d->cache_uuid, VK_UUID_SIZE, shaders_hash()));
+             (unsigned long long)pm_hash64(d->cache_uuid, VK_UUID_SIZE, pm_shader_hash()));
     return pm_file_cache_path(name, path, PATH_MAX);
 }
 
-/* The driver's data in the file, or NULL. */
-static const uint8_t *checked(const pm_file_map *map, const char *path, uint64_t *bytes)
+static bool is_sound(const pm_file_map *map)
 {
     cache_header header;
     if (map->bytes < sizeof(header))
-        return NULL;
+        return false;
     memcpy(&header, map->data, sizeof(header));
-    const uint8_t *data = map->data + sizeof(header);
-    if (memcmp(header.magic, magic, sizeof(magic)) != 0 || header.bytes != map->bytes - sizeof(header) ||
-        header.hash != pm_hash64(data, header.bytes, PM_HASH_SEED)) {
-        pm_warn("%s: a damaged pipeline cache, ignored", path);
-        return NULL;
-    }
-    *bytes = header.bytes;
-    return data;
+    return memcmp(header.magic, magic, sizeof(magic)) == 0 && header.bytes == map->bytes - sizeof(header) &&
+           header.hash == pm_hash64(map->data + sizeof(header), header.bytes, PM_HASH_SEED);
 }
 
 pm_result pm_vk_cache_load(pm_vk_device *d, VkPipelineCache *out)
 {
     char path[PATH_MAX];
     pm_file_map map = {0};
-    uint64_t bytes = 0;
-    const uint8_t *data = NULL;
-    if (!is_off() && cache_path(d, path) == PM_OK && pm_file_map_open(path, &map) == PM_OK)
-        data = checked(&map, path, &bytes);
+    if (!is_off() && cache_path(d, path) == PM_OK && pm_file_map_open(path, &map) == PM_OK && !is_sound(&map)) {
+        pm_warn("%s: damaged, ignored and written anew", path);
+        pm_file_map_close(&map);
+        map = (pm_file_map){0};
+    }
+    const size_t skip = map.bytes > 0 ? sizeof(cache_header) : 0;
     const VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO,
-                                            .initialDataSize = data != NULL ? bytes : 0,
-                                            .pInitialData = data};
+                                            .initialDataSize = map.bytes - skip,
+                                            .pInitialData = map.bytes > 0 ? map.data + skip : NULL};
     const VkResult result = d->vk.vkCreatePipelineCache(d->handle, &info, NULL, out);
     pm_file_map_close(&map);
     return pm_vk_check(result, "vkCreatePipelineCache");

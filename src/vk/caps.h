@@ -39,10 +39,12 @@ typedef enum pm_cap {
 typedef struct pm_vk_caps {
     uint32_t bits;                 /* PM_CAP_BIT()s present and not masked */
     uint32_t masked;               /* present but masked */
-    uint32_t subgroup_min, subgroup_max, subgroup_default; /* lanes */
+    uint32_t subgroup_min, subgroup_max, subgroup_default; /* lanes; powers of two. A pipeline may ask
+                                      for any from min to max (pm_vk_pipeline_key.subgroup) */
     uint32_t shared_bytes;         /* per workgroup */
     uint32_t workgroup_max;        /* invocations, also of dimension x */
     uint32_t groups_max[3];
+    uint64_t buffer_bytes_max;     /* of one pm_vk_buffer; what is larger must be split */
     bool is_cpu;
 } pm_vk_caps;
 

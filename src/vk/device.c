@@ -21,7 +21,6 @@ typedef struct candidate {
     pm_vk_extensions extensions;
     uint32_t queue_family, timestamp_bits;
     float timestamp_ns;
-    uint64_t allocation_max, buffer_max;
     uint32_t driver_version;
     uint8_t cache_uuid[VK_UUID_SIZE];
     VkPhysicalDeviceType type;
@@ -76,8 +75,8 @@ static void write_uuid(const uint8_t uuid[VK_UUID_SIZE], char out[37])
     out[used] = '\0';
 }
 
-/* A family with compute; one without graphics is left to other programs' needs: the
- * first family is the one every driver tests best. */
+/* The first family with compute: on most devices the one with graphics too, which is the
+ * one that drivers are tested with most. */
 static bool find_queue(VkPhysicalDevice physical, uint32_t *family, uint32_t *timestamp_bits)
 {
     VkQueueFamilyProperties families[32];
@@ -129,25 +128,27 @@ static void describe_13(candidate *c, uint32_t masked)
     VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2,
                                               .pNext = &subgroup};
     pm_vk_features has;
-    pm_vk_features_link(&has);
+    pm_vk_features_link(&has, &c->extensions);
     vkGetPhysicalDeviceProperties2(c->physical, &properties);
     vkGetPhysicalDeviceFeatures2(c->physical, &has.core);
     pm_vk_features_missing(&has, properties.properties.apiVersion, c->info.missing, sizeof(c->info.missing));
-    c->allocation_max = m3.maxMemoryAllocationSize;
-    c->buffer_max = v13.maxBufferSize;
     const uint32_t caps =
         pm_vk_features_caps(&has, &c->extensions, &subgroup, v13.integerDotProduct4x8BitPackedSignedAccelerated,
                             c->timestamp_bits > 0 && c->timestamp_ns > 0.0f);
     const VkPhysicalDeviceLimits *limits = &properties.properties.limits;
     const uint32_t x_max = limits->maxComputeWorkGroupSize[0], all_max = limits->maxComputeWorkGroupInvocations;
+    const bool sizes = v13.requiredSubgroupSizeStages & VK_SHADER_STAGE_COMPUTE_BIT; /* has a choice */
+    const uint64_t bytes_max = v13.maxBufferSize < m3.maxMemoryAllocationSize ? v13.maxBufferSize
+                                                                               : m3.maxMemoryAllocationSize;
     c->caps = (pm_vk_caps){
         .bits = caps & ~masked,
         .masked = caps & masked,
-        .subgroup_min = v13.minSubgroupSize,
-        .subgroup_max = v13.maxSubgroupSize,
+        .subgroup_min = sizes ? v13.minSubgroupSize : subgroup.subgroupSize,
+        .subgroup_max = sizes ? v13.maxSubgroupSize : subgroup.subgroupSize,
         .subgroup_default = subgroup.subgroupSize,
         .shared_bytes = limits->maxComputeSharedMemorySize,
         .workgroup_max = x_max < all_max ? x_max : all_max,
+        .buffer_bytes_max = bytes_max / 16 * 16,
         .is_cpu = c->type == VK_PHYSICAL_DEVICE_TYPE_CPU,
     };
     memcpy(c->caps.groups_max, limits->maxComputeWorkGroupCount, sizeof(c->caps.groups_max));
@@ -158,7 +159,7 @@ static void describe_13(candidate *c, uint32_t masked)
     list_caps(&c->info, caps, masked);
 }
 
-static void describe(VkPhysicalDevice physical, uint32_t masked, candidate *c)
+static pm_result describe(VkPhysicalDevice physical, uint32_t masked, candidate *c)
 {
     *c = (candidate){.physical = physical};
     VkPhysicalDeviceDriverProperties driver = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES};
@@ -176,7 +177,7 @@ static void describe(VkPhysicalDevice physical, uint32_t masked, candidate *c)
     snprintf(c->info.driver, sizeof(c->info.driver), "%.120s %.120s", driver.driverName, driver.driverInfo);
     write_vendor(p->vendorID, c->info.vendor, sizeof(c->info.vendor));
     write_uuid(id.deviceUUID, c->info.uuid);
-    pm_vk_extensions_query(physical, &c->extensions);
+    PM_TRY(pm_vk_extensions_query(physical, &c->extensions));
     describe_memory(c);
     const bool has_queue = find_queue(physical, &c->queue_family, &c->timestamp_bits);
     if (p->apiVersion >= VK_API_VERSION_1_3)
@@ -186,6 +187,7 @@ static void describe(VkPhysicalDevice physical, uint32_t masked, candidate *c)
                  VK_API_VERSION_MAJOR(p->apiVersion), VK_API_VERSION_MINOR(p->apiVersion));
     if (!has_queue)
         snprintf(c->info.missing, sizeof(c->info.missing), "a compute queue");
+    return PM_OK;
 }
 
 /* All devices, best first. *out: owned, pm_free(). */
@@ -194,13 +196,21 @@ static pm_result enumerate(VkInstance instance, candidate **out, uint32_t *count
     VkPhysicalDevice physical[DEVICES_MAX];
     uint32_t masked = 0, n = DEVICES_MAX;
     PM_TRY(pm_vk_caps_masked(pm_env_get(PM_ENV_CAPS), &masked));
-    PM_TRY(pm_vk_check(vkEnumeratePhysicalDevices(instance, &n, physical), "vkEnumeratePhysicalDevices"));
+    const VkResult found = vkEnumeratePhysicalDevices(instance, &n, physical);
+    if (found == VK_ERROR_INITIALIZATION_FAILED) /* what the loader says of drivers without a device */
+        n = 0;
+    else
+        PM_TRY(pm_vk_check(found, "vkEnumeratePhysicalDevices"));
     candidate *list = pm_alloc(n, sizeof(*list), "device list");
     if (list == NULL)
         return PM_ERR_NOMEM;
     for (uint32_t i = 0; i < n; i++) {
         candidate c;
-        describe(physical[i], masked, &c);
+        const pm_result result = describe(physical[i], masked, &c);
+        if (result != PM_OK) {
+            pm_free(list);
+            return result;
+        }
         uint32_t at = i; /* stable insertion by rank */
         for (; at > 0 && type_rank(list[at - 1].type) > type_rank(c.type); at--)
             list[at] = list[at - 1];
@@ -251,7 +261,8 @@ static bool matches(const candidate *c, const char *selector)
     const unsigned long index = strtoul(selector, &end, 10);
     if (*selector != '\0' && *end == '\0')
         return index == c->info.index;
-    return contains_any_case(c->info.uuid, selector) ? strlen(selector) == 36 : contains_any_case(c->info.name, selector);
+    return contains_any_case(c->info.name, selector) ||
+           (strlen(selector) == 36 && contains_any_case(c->info.uuid, selector));
 }
 
 static pm_result no_match(const candidate *list, uint32_t count, const char *selector, uint32_t matched)
@@ -266,7 +277,8 @@ static pm_result no_match(const candidate *list, uint32_t count, const char *sel
 static pm_result choose(const candidate *list, uint32_t count, const char *selector, const candidate **out)
 {
     if (count == 0)
-        return pm_fail(PM_ERR_UNSUP, "no Vulkan device; on Debian and Ubuntu: apt install mesa-vulkan-drivers");
+        return pm_fail(PM_ERR_UNSUP, "no Vulkan device; on Debian and Ubuntu: apt install mesa-vulkan-drivers "
+                                     "(its lavapipe runs on any CPU)");
     uint32_t matched = 0;
     for (uint32_t i = 0; i < count; i++) {
         if (selector == NULL ? list[i].info.missing[0] != '\0' || matched > 0 : !matches(&list[i], selector))
@@ -289,13 +301,11 @@ static pm_result choose(const candidate *list, uint32_t count, const char *selec
 static pm_result create_device(pm_vk_device *d, const candidate *c)
 {
     pm_vk_features has, ask;
-    pm_vk_features_link(&has);
+    pm_vk_features_link(&has, &c->extensions);
     vkGetPhysicalDeviceFeatures2(c->physical, &has.core);
     pm_vk_features_ask(&ask, &has, c->caps.bits);
-    const char *extensions[4];
-    uint32_t extension_count = 0;
-    if (c->caps.bits & PM_CAP_BIT(BUDGET))
-        extensions[extension_count++] = "VK_EXT_memory_budget";
+    const char *extensions[PM_VK_EXTENSIONS_MAX];
+    const uint32_t extension_count = pm_vk_extensions_ask(c->caps.bits, extensions);
     const float priority = 1.0f;
     const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                            .queueFamilyIndex = c->queue_family,
@@ -329,8 +339,6 @@ static pm_result open_in(pm_vk_device *d, VkInstance instance, const char *selec
         d->queue_family = c->queue_family;
         d->info = c->info;
         d->caps = c->caps;
-        d->allocation_max = c->allocation_max;
-        d->buffer_max = c->buffer_max;
         d->timestamp_ns = c->caps.bits & PM_CAP_BIT(TIMESTAMP) ? c->timestamp_ns : 0.0f;
         d->timestamp_bits = c->timestamp_bits;
         d->driver_version = c->driver_version;
@@ -389,6 +397,20 @@ const pm_vk_caps *pm_vk_device_caps(const pm_vk_device *device)
     return &device->caps;
 }
 
+/* Host memory that can be had without swapping; 0 = unknown. */
+static uint64_t host_free_bytes(void)
+{
+    FILE *file = fopen("/proc/meminfo", "r");
+    char line[128];
+    uint64_t bytes = 0;
+    while (file != NULL && bytes == 0 && fgets(line, sizeof(line), file) != NULL)
+        if (strncmp(line, "MemAvailable:", 13) == 0)
+            bytes = strtoull(line + 13, NULL, 10) * 1024;
+    if (file != NULL)
+        fclose(file);
+    return bytes;
+}
+
 uint64_t pm_vk_device_free_bytes(const pm_vk_device *device)
 {
     const bool has_budget = device->caps.bits & PM_CAP_BIT(BUDGET);
@@ -398,6 +420,8 @@ uint64_t pm_vk_device_free_bytes(const pm_vk_device *device)
                                                 .pNext = has_budget ? &budget : NULL};
     vkGetPhysicalDeviceMemoryProperties2(device->physical, &memory);
     uint64_t best = 0;
+    if (device->caps.is_cpu && !has_budget) /* lavapipe names a heap of 2 GiB, and holds to no such limit */
+        best = host_free_bytes();
     for (uint32_t i = 0; i < memory.memoryProperties.memoryHeapCount; i++) {
         const VkMemoryHeap *heap = &memory.memoryProperties.memoryHeaps[i];
         if (!(heap->flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT))
@@ -412,17 +436,15 @@ uint64_t pm_vk_device_free_bytes(const pm_vk_device *device)
 
 /* ---------------------------------------------------------------- submit */
 
-pm_result pm_vk_submit(pm_vk_device *d, VkCommandBuffer buffer)
+pm_result pm_vk_submit(pm_vk_device *d, const VkCommandBufferSubmitInfo *buffers, uint32_t count)
 {
-    const VkCommandBufferSubmitInfo command = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO,
-                                               .commandBuffer = buffer};
     const VkSemaphoreSubmitInfo signal = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO,
                                           .semaphore = d->timeline,
                                           .value = d->timeline_value + 1,
                                           .stageMask = VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT};
     const VkSubmitInfo2 submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO_2,
-                                  .commandBufferInfoCount = 1,
-                                  .pCommandBufferInfos = &command,
+                                  .commandBufferInfoCount = count,
+                                  .pCommandBufferInfos = buffers,
                                   .signalSemaphoreInfoCount = 1,
                                   .pSignalSemaphoreInfos = &signal};
     PM_TRY(pm_vk_check(d->vk.vkQueueSubmit2(d->queue, 1, &submit, VK_NULL_HANDLE), "vkQueueSubmit2"));

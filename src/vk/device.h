@@ -24,7 +24,8 @@ const pm_device_info *pm_vk_device_info(const pm_vk_device *device);
 const pm_vk_caps *pm_vk_device_caps(const pm_vk_device *device);
 
 /* Device-local bytes that can still be allocated, by budget where the driver
- * tells it, else heap size less what this device object holds. */
+ * tells it, else heap size less what this device object holds; on a CPU driver
+ * without a budget at least what the host has free. */
 uint64_t pm_vk_device_free_bytes(const pm_vk_device *device);
 
 /* Validation messages seen so far (PUMICE_VALIDATE=1). */

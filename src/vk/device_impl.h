@@ -20,7 +20,6 @@ struct pm_vk_device {
     pm_vk_caps caps;
     VkPhysicalDeviceMemoryProperties memory;
     uint64_t heap_held[VK_MAX_MEMORY_HEAPS]; /* bytes this object allocated */
-    uint64_t allocation_max, buffer_max;     /* bytes */
     float timestamp_ns;            /* of one tick; 0 = no timestamps */
     uint32_t timestamp_bits;
     uint32_t driver_version;
@@ -32,8 +31,8 @@ struct pm_vk_device {
     struct pm_vk_profile_table *profile_table; /* vk/profile.c */
 };
 
-/* Submits one command buffer after all earlier ones; signals ++timeline_value. */
-PM_MUST_USE pm_result pm_vk_submit(pm_vk_device *device, VkCommandBuffer buffer);
+/* Submits command buffers after all earlier ones; signals ++timeline_value. */
+PM_MUST_USE pm_result pm_vk_submit(pm_vk_device *device, const VkCommandBufferSubmitInfo *buffers, uint32_t count);
 
 /* Waits until the submission with this value has ended. */
 PM_MUST_USE pm_result pm_vk_wait(pm_vk_device *device, uint64_t value);

@@ -6,36 +6,71 @@
 #include <stdio.h>
 #include <string.h>
 
-void pm_vk_features_link(pm_vk_features *f)
-{
-    *f = (pm_vk_features){
-        .core = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2, .pNext = &f->v11},
-        .v11 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES, .pNext = &f->v12},
-        .v12 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES, .pNext = &f->v13},
-        .v13 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES},
-    };
-}
+#define EXTENSION_MAP(X)                                     \
+    X(budget,      BUDGET,   "VK_EXT_memory_budget")         \
+    X(host_memory, HOSTMEM,  "VK_EXT_external_memory_host")  \
+    X(coopmat,     COOPMAT,  "VK_KHR_cooperative_matrix")    \
+    X(coopmat2,    COOPMAT2, "VK_NV_cooperative_matrix2")    \
+    X(bf16,        BF16,     "VK_KHR_shader_bfloat16")
 
-void pm_vk_extensions_query(VkPhysicalDevice physical, pm_vk_extensions *out)
+pm_result pm_vk_extensions_query(VkPhysicalDevice physical, pm_vk_extensions *out)
 {
     *out = (pm_vk_extensions){0};
     uint32_t count = 0;
-    if (vkEnumerateDeviceExtensionProperties(physical, NULL, &count, NULL) < 0 || count == 0)
-        return;
+    PM_TRY(pm_vk_check(vkEnumerateDeviceExtensionProperties(physical, NULL, &count, NULL),
+                       "vkEnumerateDeviceExtensionProperties"));
     VkExtensionProperties *list = pm_alloc(count, sizeof(*list), "device extensions");
     if (list == NULL)
-        return;
-    if (vkEnumerateDeviceExtensionProperties(physical, NULL, &count, list) >= 0) {
-        for (uint32_t i = 0; i < count; i++) {
-            const char *name = list[i].extensionName;
-            out->budget |= strcmp(name, "VK_EXT_memory_budget") == 0;
-            out->host_memory |= strcmp(name, "VK_EXT_external_memory_host") == 0;
-            out->coopmat |= strcmp(name, "VK_KHR_cooperative_matrix") == 0;
-            out->coopmat2 |= strcmp(name, "VK_NV_cooperative_matrix2") == 0;
-            out->bfloat16 |= strcmp(name, "VK_KHR_shader_bfloat16") == 0;
-        }
+        return PM_ERR_NOMEM;
+    const pm_result result = pm_vk_check(vkEnumerateDeviceExtensionProperties(physical, NULL, &count, list),
+                                         "vkEnumerateDeviceExtensionProperties");
+    for (uint32_t i = 0; result == PM_OK && i < count; i++) {
+#define X(member, cap, name) out->member |= strcmp(list[i].extensionName, name) == 0;
+        EXTENSION_MAP(X)
+#undef X
     }
     pm_free(list);
+    return result;
+}
+
+uint32_t pm_vk_extensions_ask(uint32_t caps, const char **names)
+{
+    uint32_t count = 0;
+#define X(member, cap, name)       \
+    if (caps & PM_CAP_BIT(cap))    \
+        names[count++] = name;
+    EXTENSION_MAP(X)
+#undef X
+    return count;
+}
+
+/* Puts a struct that starts as VkBaseOutStructure does behind the core features. */
+static void link_struct(pm_vk_features *f, void *next)
+{
+    ((VkBaseOutStructure *)next)->pNext = f->core.pNext;
+    f->core.pNext = next;
+}
+
+void pm_vk_features_link(pm_vk_features *f, const pm_vk_extensions *extensions)
+{
+    *f = (pm_vk_features){
+        .core.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_FEATURES_2,
+        .v11.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_1_FEATURES,
+        .v12.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_2_FEATURES,
+        .v13.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_FEATURES,
+        .coopmat.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
+        .coopmat2.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
+        .bf16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR,
+    };
+    link_struct(f, &f->v11);
+    link_struct(f, &f->v12);
+    link_struct(f, &f->v13);
+    if (extensions->coopmat)
+        link_struct(f, &f->coopmat);
+    if (extensions->coopmat2)
+        link_struct(f, &f->coopmat2);
+    if (extensions->bf16)
+        link_struct(f, &f->bf16);
 }
 
 /* The features without which nothing runs; all are mandatory in Vulkan 1.3. */
@@ -84,9 +119,14 @@ uint32_t pm_vk_features_caps(const pm_vk_features *has, const pm_vk_extensions *
     caps |= (subgroup->supportedOperations & operations) == operations &&
                     (subgroup->supportedStages & VK_SHADER_STAGE_COMPUTE_BIT)
                 ? PM_CAP_BIT(SUBGROUP) : 0;
-    caps |= extensions->coopmat ? PM_CAP_BIT(COOPMAT) : 0;
-    caps |= extensions->coopmat2 ? PM_CAP_BIT(COOPMAT2) : 0;
-    caps |= extensions->bfloat16 ? PM_CAP_BIT(BF16) : 0;
+    caps |= has->coopmat.cooperativeMatrix ? PM_CAP_BIT(COOPMAT) : 0;
+    const VkPhysicalDeviceCooperativeMatrix2FeaturesNV *m2 = &has->coopmat2;
+    caps |= m2->cooperativeMatrixWorkgroupScope && m2->cooperativeMatrixFlexibleDimensions &&
+                    m2->cooperativeMatrixReductions && m2->cooperativeMatrixConversions &&
+                    m2->cooperativeMatrixPerElementOperations && m2->cooperativeMatrixTensorAddressing &&
+                    m2->cooperativeMatrixBlockLoads
+                ? PM_CAP_BIT(COOPMAT2) : 0;
+    caps |= has->bf16.shaderBFloat16Type ? PM_CAP_BIT(BF16) : 0;
     caps |= extensions->budget ? PM_CAP_BIT(BUDGET) : 0;
     caps |= extensions->host_memory ? PM_CAP_BIT(HOSTMEM) : 0;
     caps |= timestamps ? PM_CAP_BIT(TIMESTAMP) : 0;
@@ -95,7 +135,10 @@ uint32_t pm_vk_features_caps(const pm_vk_features *has, const pm_vk_extensions *
 
 void pm_vk_features_ask(pm_vk_features *ask, const pm_vk_features *has, uint32_t caps)
 {
-    pm_vk_features_link(ask);
+    const pm_vk_extensions extensions = {.coopmat = (caps & PM_CAP_BIT(COOPMAT)) != 0,
+                                         .coopmat2 = (caps & PM_CAP_BIT(COOPMAT2)) != 0,
+                                         .bf16 = (caps & PM_CAP_BIT(BF16)) != 0};
+    pm_vk_features_link(ask, &extensions);
 #define X(version, feature) ask->version.feature = VK_TRUE;
     REQUIRED_MAP(X)
 #undef X
@@ -108,6 +151,18 @@ void pm_vk_features_ask(pm_vk_features *ask, const pm_vk_features *has, uint32_t
     ask->v12.shaderSubgroupExtendedTypes = (caps & PM_CAP_BIT(SUBGROUP)) != 0 && has->v12.shaderSubgroupExtendedTypes;
     ask->v12.vulkanMemoryModel = has->v12.vulkanMemoryModel;
     ask->v12.vulkanMemoryModelDeviceScope = has->v12.vulkanMemoryModelDeviceScope;
+    ask->coopmat.cooperativeMatrix = extensions.coopmat;
+    if (extensions.coopmat2) { /* all of it, or the capability is not there */
+        VkPhysicalDeviceCooperativeMatrix2FeaturesNV *m2 = &ask->coopmat2;
+        m2->cooperativeMatrixWorkgroupScope = m2->cooperativeMatrixFlexibleDimensions =
+            m2->cooperativeMatrixReductions = m2->cooperativeMatrixConversions =
+                m2->cooperativeMatrixPerElementOperations = m2->cooperativeMatrixTensorAddressing =
+                    m2->cooperativeMatrixBlockLoads = VK_TRUE;
+    }
+    ask->bf16.shaderBFloat16Type = extensions.bf16;
+    ask->bf16.shaderBFloat16DotProduct = extensions.bf16 && has->bf16.shaderBFloat16DotProduct;
+    ask->bf16.shaderBFloat16CooperativeMatrix =
+        extensions.bf16 && extensions.coopmat && has->bf16.shaderBFloat16CooperativeMatrix;
 }
 
 static pm_result unknown_cap(const char *item, size_t len)
@@ -137,6 +192,8 @@ pm_result pm_vk_caps_masked(const char *list, uint32_t *out)
         masked |= bits;
         list += len + (list[len] == ',');
     }
+    if (masked & PM_CAP_BIT(COOPMAT)) /* the second builds on the first */
+        masked |= PM_CAP_BIT(COOPMAT2);
     *out = masked;
     return PM_OK;
 }

@@ -4,6 +4,19 @@
 
 #include "vk/api.h"
 #include "vk/caps.h"
+#include "vk/newer.h"
+
+/* Extensions of a device, those that we know. */
+typedef struct pm_vk_extensions {
+    bool budget, host_memory, coopmat, coopmat2, bf16;
+} pm_vk_extensions;
+
+/* Errors: PM_ERR_NOMEM, PM_ERR_DEVICE. */
+PM_MUST_USE pm_result pm_vk_extensions_query(VkPhysicalDevice physical, pm_vk_extensions *out);
+
+/* Names of the extensions that the capabilities `caps` need; names: [PM_VK_EXTENSIONS_MAX]. */
+#define PM_VK_EXTENSIONS_MAX 8
+uint32_t pm_vk_extensions_ask(uint32_t caps, const char **names);
 
 /* A chain of feature structs, linked inside: it must not be moved once linked. */
 typedef struct pm_vk_features {
@@ -11,17 +24,13 @@ typedef struct pm_vk_features {
     VkPhysicalDeviceVulkan11Features v11;
     VkPhysicalDeviceVulkan12Features v12;
     VkPhysicalDeviceVulkan13Features v13;
+    VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat;
+    VkPhysicalDeviceCooperativeMatrix2FeaturesNV coopmat2;
+    VkPhysicalDeviceShaderBfloat16FeaturesKHR bf16;
 } pm_vk_features;
 
-/* Zeroes and links the chain. */
-void pm_vk_features_link(pm_vk_features *features);
-
-/* Extension names of the device, as a bit for each that we know. */
-typedef struct pm_vk_extensions {
-    bool budget, host_memory, coopmat, coopmat2, bfloat16;
-} pm_vk_extensions;
-
-void pm_vk_extensions_query(VkPhysicalDevice physical, pm_vk_extensions *out);
+/* Zeroes and links the chain; of the extensions' structs those that are named. */
+void pm_vk_features_link(pm_vk_features *features, const pm_vk_extensions *extensions);
 
 /* Names of what the floor needs and the device lacks, into missing ("" = nothing). */
 void pm_vk_features_missing(const pm_vk_features *has, uint32_t api_version, char *missing, size_t capacity);

@@ -3,11 +3,14 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/thread.h"
 #include "vk/cache.h"
 #include "vk/shader_table.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,6 +34,22 @@ static const pm_shader_module *find_module(const char *name)
 bool pm_vk_module_exists(const char *module)
 {
     return find_module(module) != NULL;
+}
+
+static uint64_t shader_hash;
+
+static void hash_shaders(void)
+{
+    shader_hash = PM_HASH_SEED;
+    for (size_t i = 0; i < pm_shader_count; i++)
+        shader_hash = pm_hash64(pm_shader_table[i].words, pm_shader_table[i].bytes, shader_hash);
+}
+
+uint64_t pm_shader_hash(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, hash_shaders);
+    return shader_hash;
 }
 
 /* ------------------------------------------------------------------- get */
@@ -75,6 +94,7 @@ static pm_result layout_get(pm_vk_device *d, pm_vk_pipeline_table *table, uint32
 pm_result pm_vk_pipeline_get(pm_vk_device *d, const pm_vk_pipeline_key *key, const pm_vk_pipeline **out)
 {
     pm_assert(key->push_bytes <= 128 && key->push_bytes % 4 == 0 && key->spec_count <= PM_SPEC_MAX);
+    pm_assert(key->subgroup == 0 || (key->subgroup >= d->caps.subgroup_min && key->subgroup <= d->caps.subgroup_max));
     pm_vk_pipeline_table *table;
     PM_TRY(table_get(d, &table));
     for (uint32_t i = 0; i < table->count; i++)
@@ -160,10 +180,23 @@ static pm_result build(pm_vk_device *d, pm_vk_pipeline *pipeline)
     return pm_vk_check(result, name);
 }
 
+typedef struct build_work {
+    pm_vk_device *device;
+    uint32_t first, count;         /* of the table's list */
+    _Atomic uint32_t done;
+    pm_progress *progress;
+    void *context;
+    pthread_t caller;
+} build_work;
+
 static pm_result build_one(void *context, uint32_t index)
 {
-    pm_vk_device *d = context;
-    return build(d, d->pipelines->list[d->pipelines->built + index]);
+    build_work *work = context;
+    PM_TRY(build(work->device, work->device->pipelines->list[work->first + index]));
+    const uint32_t done = atomic_fetch_add(&work->done, 1) + 1;
+    if (work->progress != NULL && pthread_equal(pthread_self(), work->caller))
+        work->progress(work->context, "pipelines", (double)done / work->count);
+    return PM_OK;
 }
 
 pm_result pm_vk_pipelines_build(pm_vk_device *d, pm_progress *progress, void *context)
@@ -177,7 +210,9 @@ pm_result pm_vk_pipelines_build(pm_vk_device *d, pm_progress *progress, void *co
         PM_TRY(pm_vk_cache_load(d, &table->cache));
     if (progress != NULL)
         progress(context, "pipelines", 0.0);
-    PM_TRY(pm_thread_for(0, count, build_one, d));
+    build_work work = {.device = d, .first = table->built, .count = count, .progress = progress, .context = context,
+                       .caller = pthread_self()};
+    PM_TRY(pm_thread_for(0, count, build_one, &work));
     table->built = table->count;
     if (progress != NULL)
         progress(context, "pipelines", 1.0);

@@ -33,7 +33,8 @@ PM_MUST_USE pm_result pm_vk_pipeline_get(pm_vk_device *device, const pm_vk_pipel
 
 /* Compiles everything asked for and not yet built, in parallel, then saves the
  * cache file if anything was new. Errors: PM_ERR_DEVICE (names module and
- * constants). progress may be NULL. */
+ * constants); what was built stays. progress may be NULL; it is called on this
+ * thread. */
 PM_MUST_USE pm_result pm_vk_pipelines_build(pm_vk_device *device, pm_progress *progress, void *context);
 
 #endif /* PM_VK_PIPELINE_H */

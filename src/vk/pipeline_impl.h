@@ -11,4 +11,7 @@ struct pm_vk_pipeline {
     VkPipeline handle;             /* VK_NULL_HANDLE until built */
 };
 
+/* Of all modules of this build: names the file on disk. Computed once. */
+uint64_t pm_shader_hash(void);
+
 #endif /* PM_VK_PIPELINE_IMPL_H */

@@ -14,6 +14,19 @@ typedef struct pm_vk_profile_table {
     uint32_t count, capacity;
 } pm_vk_profile_table;
 
+pm_result pm_vk_timestamps(const pm_vk_device *d, VkQueryPool queries, uint32_t first, uint32_t count, uint64_t *ticks)
+{
+    return pm_vk_check(d->vk.vkGetQueryPoolResults(d->handle, queries, first, count, count * sizeof(*ticks), ticks,
+                                                   sizeof(*ticks), VK_QUERY_RESULT_64_BIT | VK_QUERY_RESULT_WAIT_BIT),
+                       "vkGetQueryPoolResults");
+}
+
+uint64_t pm_vk_ticks_ns(const pm_vk_device *d, uint64_t from, uint64_t to)
+{
+    const uint64_t mask = d->timestamp_bits >= 64 ? UINT64_MAX : (UINT64_C(1) << d->timestamp_bits) - 1;
+    return (uint64_t)((double)((to - from) & mask) * (double)d->timestamp_ns);
+}
+
 pm_result pm_vk_profile_row(pm_vk_device *d, const char *op, uint32_t *row)
 {
     if (d->profile_table == NULL)
@@ -40,17 +53,14 @@ pm_result pm_vk_profile_row(pm_vk_device *d, const char *op, uint32_t *row)
 pm_result pm_vk_profile_collect(pm_vk_device *d, VkQueryPool queries, const pm_vk_profile_entry *entries,
                                 uint32_t count)
 {
-    const uint64_t mask = d->timestamp_bits >= 64 ? UINT64_MAX : (UINT64_C(1) << d->timestamp_bits) - 1;
     uint64_t ticks[2 * QUERIES_AT_ONCE];
     for (uint32_t first = 0; first < count; first += QUERIES_AT_ONCE) {
         const uint32_t n = count - first < QUERIES_AT_ONCE ? count - first : QUERIES_AT_ONCE;
-        PM_TRY(pm_vk_check(d->vk.vkGetQueryPoolResults(d->handle, queries, 2 * first, 2 * n, sizeof(ticks), ticks,
-                                                       sizeof(ticks[0]), VK_QUERY_RESULT_64_BIT),
-                           "vkGetQueryPoolResults"));
+        PM_TRY(pm_vk_timestamps(d, queries, 2 * first, 2 * n, ticks));
         for (uint32_t i = 0; i < n; i++) {
             pm_profile_row *row = &d->profile_table->rows[entries[first + i].row];
             row->dispatches++;
-            row->ns += (uint64_t)((double)((ticks[2 * i + 1] - ticks[2 * i]) & mask) * (double)d->timestamp_ns);
+            row->ns += pm_vk_ticks_ns(d, ticks[2 * i], ticks[2 * i + 1]);
             row->bytes += entries[first + i].bytes;
             row->flops += entries[first + i].flops;
         }
@@ -67,7 +77,7 @@ static int slower_first(const void *a, const void *b)
 pm_result pm_vk_profile(pm_vk_device *d, pm_profile_row *rows, size_t capacity, size_t *count)
 {
     if (!d->profile)
-        return pm_fail(PM_ERR_STATE, "the device was opened without profiling, or has no timestamps");
+        return pm_fail(PM_ERR_STATE, "no profile: the device was opened without one, or has no timestamps");
     const pm_vk_profile_table *table = d->profile_table;
     *count = table != NULL ? table->count : 0;
     pm_profile_row *sorted = pm_alloc(*count, sizeof(*sorted), "profile");
@@ -76,7 +86,8 @@ pm_result pm_vk_profile(pm_vk_device *d, pm_profile_row *rows, size_t capacity, 
     if (*count > 0) {
         memcpy(sorted, table->rows, *count * sizeof(*sorted));
         qsort(sorted, *count, sizeof(*sorted), slower_first);
-        memcpy(rows, sorted, (*count < capacity ? *count : capacity) * sizeof(*sorted));
+        if (capacity > 0)
+            memcpy(rows, sorted, (*count < capacity ? *count : capacity) * sizeof(*sorted));
     }
     pm_free(sorted);
     return PM_OK;

@@ -6,7 +6,8 @@
  * after write) or read (write after read). pm_vk_recorder_end() builds the missing
  * pipelines in parallel, then records command buffers. Replaying them allocates
  * nothing. Submissions are bounded: the commands are cut at segment marks, and as
- * many segments go into one submission as measured time allows (100 ms).
+ * many segments go into one submission as fit into 100 ms by the times of the run
+ * before (each by itself in the first run, on a CPU driver all at once).
  */
 #ifndef PM_VK_RECORD_H
 #define PM_VK_RECORD_H
@@ -58,6 +59,9 @@ PM_MUST_USE pm_result pm_vk_commands_run(pm_vk_commands *commands);
 /* Dispatches recorded, for dumps and tests. */
 uint32_t pm_vk_commands_dispatches(const pm_vk_commands *commands);
 uint32_t pm_vk_commands_barriers(const pm_vk_commands *commands);
+
+/* Submissions that the next run will make. */
+uint32_t pm_vk_commands_submissions(const pm_vk_commands *commands);
 
 /* Sums of the timestamps of all runs on this device, by op; see
  * pm_engine_profile(). Errors: PM_ERR_STATE (opened without profile, or no

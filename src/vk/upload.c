@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define HALF_BYTES (UINT64_C(8) << 20)
+#define HALF_BYTES (UINT64_C(16) << 20)
 
 typedef struct pm_vk_staging {
     pm_vk_buffer *buffer;          /* 2 * HALF_BYTES, mapped */
@@ -89,7 +89,9 @@ static pm_result end(pm_vk_device *d, int half)
 {
     full_barrier(d, d->staging->commands[half]);
     PM_TRY(pm_vk_check(d->vk.vkEndCommandBuffer(d->staging->commands[half]), "vkEndCommandBuffer"));
-    PM_TRY(pm_vk_submit(d, d->staging->commands[half]));
+    const VkCommandBufferSubmitInfo buffer = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_SUBMIT_INFO,
+                                              .commandBuffer = d->staging->commands[half]};
+    PM_TRY(pm_vk_submit(d, &buffer, 1));
     d->staging->value[half] = d->timeline_value;
     return PM_OK;
 }
