@@ -1,0 +1,40 @@
+/* args.h - one declarative option parser for all subcommands.
+ *
+ * A subcommand lists its options once; parsing, range checks, --help and the nearest
+ * name for a mistyped flag all come from that list. "--name value" and "--name=value"
+ * both work. */
+#ifndef ARGS_H
+#define ARGS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+typedef enum arg_kind { ARG_FLAG, ARG_TEXT, ARG_UINT, ARG_FLOAT, ARG_BYTES } arg_kind;
+
+typedef struct arg {
+    const char *name;              /* "--temp"; NULL ends a list */
+    const char *short_name;        /* "-n", or NULL */
+    arg_kind kind;
+    void *target;                  /* bool, const char *, uint32_t, float, uint64_t */
+    double min, max;               /* of numbers */
+    const char *value;             /* "T" in the help; NULL for flags */
+    const char *help;
+} arg;
+
+typedef struct args_spec {
+    const char *command;           /* "run" */
+    const char *summary;           /* one line */
+    const arg *lists[3];           /* option lists, NULL-terminated arrays of arg */
+} args_spec;
+
+/* Parses argv[0 .. argc - 1]. Returns -1 to go on, else the exit code: 0 after --help,
+ * EXIT_USAGE after a message on stderr. */
+int args_parse(const args_spec *spec, int argc, char **argv);
+
+/* "nearest" of names to a mistyped one, or NULL when none is near. */
+const char *args_nearest(const char *typed, const char *const *names, size_t count);
+
+#endif /* ARGS_H */

@@ -1,0 +1,106 @@
+/* logits.c - pumice logits: the logits of every position, as raw float32. */
+#include "common.h"
+#include "input.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *prompt, *ids, *output;
+static bool no_bos;
+static const arg logits_args[] = {
+    {"--prompt", "-p", ARG_TEXT, &prompt, 0, 0, "TEXT", "text; '-' reads standard input"},
+    {"--tokens", NULL, ARG_TEXT, &ids, 0, 0, "IDS", "exactly these tokens: 1,2,3; '-' reads them from standard input"},
+    {"--no-bos", NULL, ARG_FLAG, &no_bos, 0, 0, NULL, "with -p: do not put BOS in front"},
+    {"--output", "-o", ARG_TEXT, &output, 0, 0, "OUT", "little-endian float32 [tokens, vocabulary]"},
+    {0},
+};
+
+typedef struct writer {
+    FILE *file;
+    uint32_t vocab;
+    bool failed;
+} writer;
+
+static bool write_row(void *context, uint32_t position, const float *logits)
+{
+    writer *w = context;
+    (void)position;
+    w->failed = fwrite(logits, sizeof(*logits), w->vocab, w->file) != w->vocab;
+    return !w->failed;
+}
+
+static bool get_tokens(pm_engine *engine, int **tokens, size_t *count)
+{
+    char *read = NULL;
+    size_t len = prompt != NULL ? strlen(prompt) : 0;
+    const char *given = prompt != NULL ? prompt : ids;
+    if (strcmp(given, "-") == 0 && !input_read("logits", "-", &read, &len))
+        return false;
+    const char *text = read != NULL ? read : given;
+    bool ok;
+    if (ids != NULL) {
+        if (read != NULL)
+            read[strcspn(read, "\r\n")] = '\0';
+        ok = input_tokens("logits", text, tokens, count);
+    } else {
+        const uint32_t flags = PM_TOKENIZE_SPECIAL | (no_bos ? 0u : (unsigned)PM_TOKENIZE_ADD_BOS);
+        *tokens = malloc((len + 2) * sizeof(**tokens));
+        ok = *tokens != NULL &&
+             pm_tokenize(pm_engine_tokenizer(engine), text, len, flags, *tokens, len + 2, count) == PM_OK;
+        if (!ok)
+            fail("logits");
+    }
+    free(read);
+    return ok;
+}
+
+/* Into a neighbour first, so that OUT is whole or not there. */
+static int write_all(pm_engine *engine, const int *tokens, size_t count)
+{
+    char temporary[4096];
+    pm_engine_info info;
+    pm_engine_describe(engine, &info);
+    snprintf(temporary, sizeof(temporary), "%s.part", output);
+    writer w = {.file = fopen(temporary, "wb"), .vocab = info.vocab};
+    if (w.file == NULL) {
+        fprintf(stderr, "pumice logits: %s: cannot create: %s\n", temporary, strerror(errno));
+        return EXIT_FAILED;
+    }
+    const bool ran = pm_engine_score(engine, tokens, (uint32_t)count, 0, write_row, &w) == PM_OK;
+    const bool closed = fclose(w.file) == 0 && !w.failed;
+    if (ran && closed && rename(temporary, output) == 0) {
+        fprintf(stderr, "%zu tokens, %u logits each\n", count, info.vocab);
+        return EXIT_OK;
+    }
+    if (ran)
+        fprintf(stderr, "pumice logits: %s: cannot write: %s\n", output, strerror(errno));
+    else
+        fail("logits");
+    unlink(temporary);
+    return EXIT_FAILED;
+}
+
+int logits_main(int argc, char **argv)
+{
+    const args_spec spec = {"logits", "write the logits of every position", {logits_args, engine_args}};
+    int code = args_parse(&spec, argc, argv);
+    if (code >= 0)
+        return code;
+    if ((prompt != NULL) == (ids != NULL))
+        return usage("logits", "give -p TEXT or --tokens IDS");
+    if (output == NULL)
+        return usage("logits", "-o OUT is missing");
+    pm_engine *engine = NULL;
+    int *tokens = NULL;
+    size_t count = 0;
+    code = engine_open("logits", 1, &engine);
+    if (code < 0)
+        code = get_tokens(engine, &tokens, &count) ? write_all(engine, tokens, count) : EXIT_FAILED;
+    free(tokens);
+    if (engine != NULL && engine_opts.profile)
+        engine_print_profile(engine);
+    pm_engine_destroy(engine);
+    return code;
+}
