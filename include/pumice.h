@@ -172,14 +172,16 @@ int32_t pm_tokenizer_eos(const pm_tokenizer *tokenizer);      /* -1 = none */
 bool pm_tokenizer_is_end(const pm_tokenizer *tokenizer, int32_t token); /* eos, eot, eom */
 
 enum {
-    PM_TOKENIZE_ADD_BOS = 1,       /* as the file's add_bos_token says */
+    PM_TOKENIZE_ADD_BOS = 1,       /* BOS, and EOS at the end, as the file's add_bos_token and
+                                      add_eos_token say */
     PM_TOKENIZE_SPECIAL = 2,       /* "<|im_end|>" in the text is that token, not text */
 };
 
 /* text: UTF-8 (ill-formed bytes become byte tokens or the unknown token).
  * tokens: [capacity]. *count: tokens the text gives; when it is more than
  * capacity, the first capacity are written and PM_ERR_FULL is returned. A text of
- * n bytes never gives more than n + 2 tokens. */
+ * n bytes gives at most 3n + 3 tokens (composing to NFC may add bytes; special
+ * tokens may add spaces), and with real vocabularies seldom more than n. */
 PM_MUST_USE pm_result pm_tokenize(const pm_tokenizer *tokenizer, const char *text, size_t text_len,
                                   uint32_t flags, int32_t *tokens, size_t capacity, size_t *count);
 
@@ -199,7 +201,10 @@ typedef struct pm_chat_message {
 /* Renders messages with the model's own template, or with the built-in `name`
  * ("chatml", "llama2", "llama3", "mistral", "zephyr"; NULL = recognise the
  * file's). The result holds every special token, BOS included, as text: tokenize
- * it with PM_TOKENIZE_SPECIAL alone. add_assistant: end where the answer starts.
+ * it with PM_TOKENIZE_SPECIAL alone. (A template without BOS gets one in front when
+ * the file's add_bos_token says that texts begin with it.) Special tokens that a
+ * message's content spells become special tokens too. add_assistant: end where the
+ * answer starts.
  * *text: owned, pm_string_free().
  * Errors: PM_ERR_UNSUP (template unknown; the message names --template and the
  * built-in ones), PM_ERR_ARG (roles out of order for this template). */

@@ -32,7 +32,7 @@ static pm_result read_prompt(const pm_request_params *params, const pm_tokenizer
                              size_t *count)
 {
     const bool given = params->tokens != NULL;
-    const size_t capacity = given ? params->token_count : params->prompt_len + 2;
+    const size_t capacity = given ? params->token_count : params->prompt_len * 3 + 3;
     int32_t *tokens = pm_alloc(capacity, sizeof(*tokens), "prompt tokens");
     if (tokens == NULL)
         return PM_ERR_NOMEM;
