@@ -58,7 +58,7 @@ static VKAPI_ATTR VkBool32 VKAPI_CALL on_message(VkDebugUtilsMessageSeverityFlag
     if (severity < VK_DEBUG_UTILS_MESSAGE_SEVERITY_WARNING_BIT_EXT)
         return VK_FALSE;
     atomic_fetch_add(&validation_messages, 1);
-    fprintf(stderr, "validation: %s\n", data->pMessage);
+    fprintf(stderr, "vulkan validation: %s\n", data->pMessage);
     return VK_FALSE;
 }
 

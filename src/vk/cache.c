@@ -63,11 +63,10 @@ pm_result pm_vk_cache_load(pm_vk_device *d, VkPipelineCache *out)
 }
 
 /* True when the file holds this already. */
-static bool is_same(const char *path, const cache_header *header)
+static bool is_same(const char *path, const uint8_t *data, size_t bytes)
 {
     pm_file_map map = {0};
-    const bool same = pm_file_map_open(path, &map) == PM_OK && map.bytes == sizeof(*header) + header->bytes &&
-                      memcmp(map.data, header, sizeof(*header)) == 0;
+    const bool same = pm_file_map_open(path, &map) == PM_OK && map.bytes == bytes && memcmp(map.data, data, bytes) == 0;
     pm_file_map_close(&map);
     return same;
 }
@@ -87,7 +86,8 @@ void pm_vk_cache_save(pm_vk_device *d, VkPipelineCache cache)
         cache_header header = {.bytes = bytes, .hash = pm_hash64(data, bytes, PM_HASH_SEED)};
         memcpy(header.magic, magic, sizeof(magic));
         memcpy(file, &header, sizeof(header));
-        if (!is_same(path, &header) && pm_file_write_atomic(path, file, sizeof(header) + bytes) != PM_OK)
+        if (!is_same(path, file, sizeof(header) + bytes) &&
+            pm_file_write_atomic(path, file, sizeof(header) + bytes) != PM_OK)
             pm_log(PM_LOG_VK, "%s", pm_error_message());
     }
     pm_free(file);
