@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Seeded random `llama` models: `pumice logits` against llama.cpp's CPU backend.
+
+  llama_cpp.py --pumice PROGRAM --make-model PROGRAM --harness PROGRAM
+               [--peer DIR] [--only DIM-TYPE,...] [--seed S] [--positions N] [--keep DIR]
+
+DIR (default $PUMICE_TEST_PEER) is where `tests/oracle/setup.sh peer DIR` put the libraries;
+--harness is llama_peer.c, built. Every model has 32,000 words, grouped heads and one tensor
+type. For each position of one sequence, f16 KV on both sides:
+
+  NMSE of the logits   below 1e-5 for F16, below 1e-3 for quantised types, where llama.cpp
+                       rounds activations to 8 bits in blocks and Pumice does not
+  the greatest logit   is the same, except at near ties: where llama.cpp's own logit of the
+                       token that Pumice prefers is within NEAR_TIE standard deviations
+                       (of the position's logits) of its greatest
+
+Exits with 77 and the reason where numpy or the libraries are absent.
+"""
+import argparse
+import glob
+import os
+import subprocess
+import sys
+import tempfile
+
+try:
+    import numpy as np
+    from pumice_logits import nmse, pumice_logits
+except ImportError as missing:
+    print(f"skipped: {missing}; tests/oracle/setup.sh venv DIR makes a venv that has it, PUMICE_TEST_VENV=DIR names it")
+    sys.exit(77)
+
+VOCAB = 32000
+SHAPES = {  # dim: hidden, layers, heads, KV heads
+    288: (768, 4, 9, 3),    # head_dim 32; rows are no multiple of 256, so there are no K types
+    768: (2048, 2, 12, 4),  # head_dim 64
+}
+BLOCK = {"F16": 1, "Q8_0": 32, "Q4_0": 32, "Q4_K": 256, "Q6_K": 256}
+NMSE_MAX = {"F16": 1e-5, "Q8_0": 1e-3, "Q4_0": 1e-3, "Q4_K": 1e-3, "Q6_K": 1e-3}
+NEAR_TIE = {"F16": 0.01, "Q8_0": 0.1, "Q4_0": 0.1, "Q4_K": 0.1, "Q6_K": 0.1}
+
+
+def skip(reason):
+    print(f"skipped: {reason}")
+    sys.exit(77)
+
+
+def find_libraries(folder):
+    if not folder:
+        skip("PUMICE_TEST_PEER is not set; tests/oracle/setup.sh peer DIR gets llama.cpp's libraries from npm")
+    for pattern in ("", "bins/*", "node_modules/@node-llama-cpp/*/bins/*"):
+        for path in sorted(glob.glob(os.path.join(folder, pattern))):
+            if glob.glob(os.path.join(path, "libllama.*")):
+                return path
+    skip(f"no libllama.* below {folder}")
+
+
+def make_model(program, path, dim, dtype, seed):
+    hidden, layers, heads, kv_heads = SHAPES[dim]
+    subprocess.run([program, path, "--dim", str(dim), "--hidden", str(hidden), "--layers", str(layers),
+                    "--heads", str(heads), "--kv-heads", str(kv_heads), "--vocab", str(VOCAB), "--type", dtype,
+                    "--seed", str(seed)], check=True, stdout=subprocess.DEVNULL)
+
+
+def peer_logits(harness, libraries, model, tokens, folder):
+    tokens_path, out = os.path.join(folder, "tokens.bin"), os.path.join(folder, "peer.bin")
+    np.array(tokens, "<i4").tofile(tokens_path)
+    done = subprocess.run([harness, libraries, model, tokens_path, out], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode == 77:
+        skip(done.stdout.replace("skipped: ", "").strip())
+    if done.returncode != 0:
+        raise RuntimeError(f"{harness}: exit status {done.returncode}")
+    return np.fromfile(out, "<f4").reshape(len(tokens), -1)
+
+
+def compare(name, dtype, ours, peer):
+    """True when they agree. Rows are positions."""
+    errors = nmse(ours, peer, axis=1)
+    rows = np.arange(len(peer))
+    deviation = peer.std(axis=1)
+    our_best, peer_best = ours.argmax(axis=1), peer.argmax(axis=1)
+    gap = (peer[rows, peer_best] - peer[rows, our_best]) / deviation
+    second = np.partition(peer, -2, axis=1)[:, -2]
+    ties = int(((peer[rows, peer_best] - second) / deviation < NEAR_TIE[dtype]).sum())
+    differ = int((our_best != peer_best).sum())
+    ok = bool((errors < NMSE_MAX[dtype]).all() and (gap < NEAR_TIE[dtype]).all())
+    print(f"{'ok  ' if ok else 'FAIL'} {name}: {len(peer)} positions, logits' deviation {deviation.mean():.2f}, "
+          f"NMSE median {np.median(errors):.1e} worst {errors.max():.1e} (bound {NMSE_MAX[dtype]:.0e}), "
+          f"argmax differs at {differ} (gap at most {gap.max():.3f} deviations; {ties} near ties)", flush=True)
+    return ok
+
+
+def main():
+    names = [f"{dim}-{dtype}" for dim in SHAPES for dtype in BLOCK]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--pumice", required=True)
+    parser.add_argument("--make-model", required=True)
+    parser.add_argument("--harness", required=True)
+    parser.add_argument("--peer", default=os.environ.get("PUMICE_TEST_PEER"))
+    parser.add_argument("--only", default=",".join(names))
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--positions", type=int, default=64)
+    parser.add_argument("--keep", help="leave the models here, and use those that are here")
+    args = parser.parse_args()
+    libraries = find_libraries(args.peer)
+    for program in (args.pumice, args.make_model, args.harness):
+        if not os.access(program, os.X_OK):
+            skip(f"{program} is not there")
+    rng = np.random.default_rng(args.seed)
+    tokens = [1] + rng.integers(259, VOCAB, args.positions - 1).tolist()
+    bad = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for name in args.only.split(","):
+            dim, dtype = int(name.split("-")[0]), name.split("-")[1]
+            if dim % BLOCK[dtype] != 0:
+                print(f"     {name}: not a legal file, rows of {dim} are no multiple of {BLOCK[dtype]}")
+                continue
+            model = os.path.join(args.keep or folder, f"{name}-{args.seed}.gguf")
+            if not os.path.exists(model):
+                make_model(args.make_model, model, dim, dtype, args.seed)
+            peer = peer_logits(args.harness, libraries, model, tokens, folder)
+            bad += not compare(name, dtype, pumice_logits(args.pumice, model, tokens), peer)
+            if not args.keep:
+                os.remove(model)
+    return 1 if bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
