@@ -17,8 +17,8 @@ from typing import Callable
 from split import held_out, name
 from stories import story_scene
 from tasks import summary_scene, topic_scene
-from text import Turn, a, ask, coin, key_of, made_name, pick, say
-from world import (ABILITIES, ANIMALS, CAPITALS, COLOUR_OF, COLOURS, DAYS, ENDINGS, FALLBACK, IDENTITY, MIXES,
+from text import Turn, a, ask, coin, key_of, pick, say, upper_first
+from world import (ABILITIES, ANIMALS, CAPITALS, COLOUR_OF, COLOURS, DAYS, FALLBACK, IDENTITY, MIXES,
                    MONTH_DAYS, MONTHS, NOUNS, NUMBERS, OPPOSITES, ORDINALS, PETS, PLURALS, RELATIVES, SEASONS)
 
 # ---- sums and differences -------------------------------------------------------------------------------------------
@@ -64,7 +64,8 @@ def sums(rng: random.Random) -> list[Turn]:
         c = rng.randint(2, 20)
         x = rng.randint(1, c - 1)
         core = pick(rng, [f"I have {show(x)} {thing} and get {show(c - x)} more. How many {thing} do I have now",
-                          f"there are {show(x)} {thing} on the table and I add {show(c - x)}. How many {thing} are there",
+                          f"there are {show(x)} {thing} on the table and I add {show(c - x)}. "
+                          f"How many {thing} are there",
                           f"if I have {show(x)} {thing} and buy {show(c - x)} more, how many do I have"])
         return [ask(rng, "sums", core, f"{x} + {c - x} is {c}, so the answer is {c}.", lower=0.05)]
     if kind < 0.90:
@@ -140,7 +141,7 @@ def days(rng: random.Random) -> list[Turn]:
              (["how many seconds are in a minute", "how many seconds does a minute have"], "A minute has 60 seconds."),
              (["what day is it", "what day is it today", "what is the date", "what time is it", "what is the time"],
               "I have no clock, so I cannot tell.")]
-    forms, answer = pick(rng, table)
+    forms, answer = table[-1] if coin(rng, 0.15) else pick(rng, table)
     return [ask(rng, "days", pick(rng, forms), answer)]
 
 
@@ -186,12 +187,12 @@ def colours(rng: random.Random) -> list[Turn]:
     if coin(rng, 0.08):
         thing, value = pick(rng, list(COLOUR_OF.items()))
         guess = value if coin(rng, 0.5) else pick(rng, COLOURS)
-        return [ask(rng, "colours", f"is {thing} {guess}", f"{'Yes' if guess == value else 'No'}, {thing} is {value}.")]
+        return [ask(rng, "colours", f"is {thing} {guess}", f"{upper_first(thing)} is {value}.")]
     if kind < 0.68:
         thing, value = pick(rng, list(COLOUR_OF.items()))
         core = pick(rng, ["what {c} is {t}", "which {c} is {t}", "what is the {c} of {t}", "what {c} does {t} have",
                           "tell me the {c} of {t}", "which {c} does {t} have", "do you know what {c} {t} is"])
-        return [ask(rng, "colours", core.format(c=colour, t=thing), f"{thing[0].upper() + thing[1:]} is {value}.")]
+        return [ask(rng, "colours", core.format(c=colour, t=thing), f"{upper_first(thing)} is {value}.")]
     if kind < 0.92:
         (x, y), value = pick(rng, list(MIXES.items()))
         if coin(rng, 0.5):
@@ -223,7 +224,8 @@ def opposites(rng: random.Random) -> list[Turn]:
                    "give me the opposite of {}", "what is the opposite of the word {}", "name the opposite of {}",
                    "do you know the opposite of {}", "which word is the opposite of {}",
                    "what word means the opposite of {}",
-                   "what is the opposite of '{}'", 'what is the opposite of "{}"'])]
+                   "what is the opposite of '{}'", 'what is the opposite of "{}"', "opposite of '{}'",
+                   'the opposite of "{}"'])]
     while coin(rng, 0.2):
         scene.append(turn(["and of {}", "and {}", "what about {}", "how about {}", "and the opposite of {}"],
                           "opposite "))
@@ -232,6 +234,11 @@ def opposites(rng: random.Random) -> list[Turn]:
 
 def animals(rng: random.Random) -> list[Turn]:
     """Sounds, legs, young, homes and food of animals, with follow-up questions."""
+    if coin(rng, 0.1):
+        name = pick(rng, [n for n, (sound, *_) in ANIMALS.items() if sound and sound != "roar"])
+        core = pick(rng, ["which animal says {}", "what animal says {}", "who says {}",
+                          "which animal makes the sound {}"])
+        return [ask(rng, "animals", core.format(ANIMALS[name][0]), f"{a(name, capital=True)} says {ANIMALS[name][0]}.")]
     fact = pick(rng, ["sound", "sound", "legs", "legs", "young", "home", "food", "about"])
 
     def answer(name: str) -> str:
@@ -288,8 +295,7 @@ def capitals(rng: random.Random) -> list[Turn]:
     if coin(rng, 0.08):
         country, city = pick(rng, list(CAPITALS.items()))
         guess = city if coin(rng, 0.5) else pick(rng, list(CAPITALS.values()))
-        return [ask(rng, "capitals", f"is {guess} the capital of {country}",
-                    f"{'Yes' if guess == city else 'No'}, the capital of {country} is {city}.")]
+        return [ask(rng, "capitals", f"is {guess} the capital of {country}", f"The capital of {country} is {city}.")]
     if coin(rng, 0.22):
         country, city = pick(rng, list(CAPITALS.items()))
         core = pick(rng, ["which country has the capital {}", "{} is the capital of which country",
@@ -556,7 +562,7 @@ LANDS = ("Atlantis Mars Narnia Bolivia Ecuador Nepal Mali Chad Qatar Laos Fiji M
 def off_topic(rng: random.Random, _: Memory) -> list[Turn]:
     """Things that the model does not know and says so."""
     n, m, v, p = pick(rng, NOUNS), pick(rng, NOUNS), pick(rng, VERBS), pick(rng, PAST)
-    made = name(rng, False).capitalize()
+    made, year = name(rng, False).capitalize(), rng.randint(1000, 2030)
     if coin(rng, 0.2):
         animal = pick(rng, STRANGE) if coin(rng, 0.5) else made.lower()
         core = pick(rng, ["what sound does {an} make", "how many legs does {an} have", "where does {an} live",
@@ -570,6 +576,8 @@ def off_topic(rng: random.Random, _: Memory) -> list[Turn]:
                           "which city is the capital of {}"])
         return [ask(rng, "off topic", core.format(land), "I do not know that country yet.", closed=False)]
     core = pick(rng, [
+        f"who {p} the {n} in {year}", f"what happened in {year}", f"who won the {n} in {year}",
+        f"what is the {n} of {year}",
         f"what is the {n} of {m}", f"who {p} the {n}", f"how do I {v} a {n}",
         f"why is the {n} so {pick(rng, list(OPPOSITE_OF))}",
         f"write a {pick(rng, ['poem', 'program', 'letter', 'song', 'script', 'report'])} about {n}", f"explain {n}",

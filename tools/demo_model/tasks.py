@@ -88,7 +88,7 @@ def borrow(rng: random.Random) -> tuple[list[str], str, str]:
 def lost(rng: random.Random) -> tuple[list[str], str, str]:
     thing, spot = pick(rng, LOST), pick(rng, SPOTS)
     they, are = ("they", "are") if thing.endswith("s") and thing != "glass" else ("it", "is")
-    lines = [pick(rng, [f"I cannot find my {thing}.", f"Have you seen my {thing}?",
+    lines = [pick(rng, [f"I cannot find my {thing}.", f"I lost my {thing}.", f"Have you seen my {thing}?",
                         f"Where {are} my {thing}? I looked everywhere."]),
              pick(rng, [f"{upper_first(they)} {are} {spot}.", f"I saw your {thing} {spot}.",
                         f"Look {spot}, I think {they} {are} there.", f"Your {thing} {are} {spot}."]),

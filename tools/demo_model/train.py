@@ -1,6 +1,6 @@
 """The trainer: streams conversations, packs them into rows, takes steps with Muon and AdamW, saves often.
 
-    python train.py WORK_DIR --minutes 45 [--seed 1] [--threads 1]
+    python train.py WORK_DIR --minutes 50 [--seed 2] [--threads 1]
 
 Resumes from WORK_DIR/checkpoint.pt when that exists (spent time and steps count on). The learning rate follows the
 spent share of the time, so that a slow machine ends its schedule too; the data are a function of the seed.
@@ -82,11 +82,11 @@ def batches(rng: random.Random, tok: Tokenizer) -> Iterator[tuple[Tensor, Tensor
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("work", type=Path)
-    parser.add_argument("--minutes", type=float, default=45)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=50)
+    parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--muon-lr", type=float, default=0.02)
-    parser.add_argument("--adam-lr", type=float, default=3e-3)
+    parser.add_argument("--adam-lr", type=float, default=8e-3)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
@@ -117,7 +117,7 @@ def main() -> None:
 
     budget = args.minutes * 60
     clock = saved = time.monotonic()
-    running = 0.0
+    running: float | None = None
     # Resumed data must not repeat: the stream's seed holds the step it starts from.
     for tokens, weights, owner in batches(random.Random(args.seed * 1_000_003 + step), tok):
         done = min(1.0, spent / budget)
@@ -140,7 +140,8 @@ def main() -> None:
             o.zero_grad(set_to_none=True)
         step += 1
         strong = w == 1
-        running += (each[strong].mean().item() - running) * (1 if step == 1 else 0.05)
+        mean = each[strong].mean().item()
+        running = mean if running is None else 0.95 * running + 0.05 * mean
         now = time.monotonic()
         spent, clock = spent + now - clock, now
         if step % 20 == 0:
