@@ -39,9 +39,7 @@ static pm_result render(pm_engine *engine, const conversation *c, int32_t **toke
     pm_result result = pm_chat_render(pm_engine_tokenizer(engine), template_name, c->messages, c->count, true, &text, &len);
     if (result != PM_OK)
         return result;
-    *tokens = malloc((len + 2) * sizeof(**tokens));
-    result = *tokens == NULL ? PM_ERR_NOMEM
-                             : pm_tokenize(pm_engine_tokenizer(engine), text, len, PM_TOKENIZE_SPECIAL, *tokens, len + 2, count);
+    result = tokenize_all(pm_engine_tokenizer(engine), text, len, PM_TOKENIZE_SPECIAL, tokens, count);
     pm_string_free(text);
     return result;
 }
@@ -128,13 +126,39 @@ static bool run_command(pm_engine *engine, conversation *c, char *line, bool *qu
     return true;
 }
 
+/* True when the text spells a special token. */
+static bool spells_special(const pm_tokenizer *tokenizer, const char *text)
+{
+    int32_t *plain = NULL, *special = NULL;
+    size_t plain_count = 0, special_count = 0;
+    const bool ok = tokenize_all(tokenizer, text, strlen(text), 0, &plain, &plain_count) == PM_OK &&
+                    tokenize_all(tokenizer, text, strlen(text), PM_TOKENIZE_SPECIAL, &special, &special_count) == PM_OK;
+    const bool differ = !ok || plain_count != special_count ||
+                        memcmp(plain, special, plain_count * sizeof(*plain)) != 0;
+    free(plain);
+    free(special);
+    return differ;
+}
+
+/* The user's words are words: a zero-width space keeps "<|im_end|>" from ending the turn. */
+static void add_user_message(pm_engine *engine, conversation *c, const char *line)
+{
+    conversation_add(c, "user", "");
+    const bool guard = spells_special(pm_engine_tokenizer(engine), line);
+    for (const char *p = line; *p != '\0'; p++) {
+        conversation_append(c, p, 1);
+        if (guard && (*p == '<' || *p == '['))
+            conversation_append(c, "\xe2\x80\x8b", 3);
+    }
+}
+
 /* One line of input: a command or a message. */
 static int take_line(pm_engine *engine, conversation *c, char *line, bool *quit)
 {
     line[strcspn(line, "\r\n")] = '\0';
     if (line[0] == '\0' || run_command(engine, c, line, quit))
         return EXIT_OK;
-    conversation_add(c, "user", line);
+    add_user_message(engine, c, line);
     return answer(engine, c);
 }
 

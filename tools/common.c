@@ -138,6 +138,21 @@ void engine_print_profile(pm_engine *engine)
     }
 }
 
+pm_result tokenize_all(const pm_tokenizer *tokenizer, const char *text, size_t len, uint32_t flags, int32_t **tokens,
+                       size_t *count)
+{
+    const size_t capacity = 3 * len + 3; /* the most there can be, see pumice.h */
+    *tokens = malloc(capacity * sizeof(**tokens));
+    if (*tokens == NULL)
+        return PM_ERR_NOMEM;
+    const pm_result result = pm_tokenize(tokenizer, text, len, flags, *tokens, capacity, count);
+    if (result != PM_OK) {
+        free(*tokens);
+        *tokens = NULL;
+    }
+    return result;
+}
+
 /* ------------------------------------------------------------ generation */
 
 void write_stdout(void *context, const char *text, size_t len)

@@ -53,6 +53,10 @@ pm_sample_params sample_params(void);
 int fail(const char *command);
 int usage(const char *command, const char *message);
 
+/* The text's tokens. *tokens: owned (free()). Errors: those of pm_tokenize(). */
+pm_result tokenize_all(const pm_tokenizer *tokenizer, const char *text, size_t len, uint32_t flags, int32_t **tokens,
+                       size_t *count);
+
 /* ------------------------------------------------------------- generation */
 
 typedef struct generation {

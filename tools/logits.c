@@ -46,9 +46,7 @@ static bool get_tokens(pm_engine *engine, int **tokens, size_t *count)
         ok = input_tokens("logits", text, tokens, count);
     } else {
         const uint32_t flags = PM_TOKENIZE_SPECIAL | (no_bos ? 0u : (unsigned)PM_TOKENIZE_ADD_BOS);
-        *tokens = malloc((len + 2) * sizeof(**tokens));
-        ok = *tokens != NULL &&
-             pm_tokenize(pm_engine_tokenizer(engine), text, len, flags, *tokens, len + 2, count) == PM_OK;
+        ok = tokenize_all(pm_engine_tokenizer(engine), text, len, flags, tokens, count) == PM_OK;
         if (!ok)
             fail("logits");
     }

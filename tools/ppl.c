@@ -71,13 +71,10 @@ static int measure(pm_engine *engine, const char *text, size_t len)
     const pm_tokenizer *tokenizer = pm_engine_tokenizer(engine);
     pm_engine_info info;
     pm_engine_describe(engine, &info);
-    int *tokens = malloc((len + 2) * sizeof(*tokens));
+    int32_t *tokens = NULL;
     size_t count = 0;
-    if (tokens == NULL ||
-        pm_tokenize(tokenizer, text, len, PM_TOKENIZE_ADD_BOS, tokens, len + 2, &count) != PM_OK) {
-        free(tokens);
+    if (tokenize_all(tokenizer, text, len, PM_TOKENIZE_ADD_BOS, &tokens, &count) != PM_OK)
         return fail("ppl");
-    }
     const bool has_bos = count > 0 && tokens[0] == pm_tokenizer_bos(tokenizer);
     const size_t windows = count / window_tokens;
     score s = {.count = window_tokens, .vocab = info.vocab};

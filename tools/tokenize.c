@@ -62,12 +62,10 @@ static void print_tokens(const int32_t *tokens, size_t count)
 static int to_tokens(const pm_tokenizer *tokenizer, const char *text, size_t len)
 {
     const uint32_t flags = (no_bos ? 0u : (unsigned)PM_TOKENIZE_ADD_BOS) | (no_special ? 0u : (unsigned)PM_TOKENIZE_SPECIAL);
-    int32_t *tokens = malloc((len + 2) * sizeof(*tokens));
+    int32_t *tokens = NULL;
     size_t count = 0;
-    if (tokens == NULL || pm_tokenize(tokenizer, text, len, flags, tokens, len + 2, &count) != PM_OK) {
-        free(tokens);
+    if (tokenize_all(tokenizer, text, len, flags, &tokens, &count) != PM_OK)
         return fail("tokenize");
-    }
     print_tokens(tokens, count);
     free(tokens);
     return EXIT_OK;
