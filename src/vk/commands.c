@@ -207,8 +207,7 @@ void pm_vk_commands_destroy(pm_vk_commands *c)
     if (c == NULL)
         return;
     pm_vk_device *d = c->device;
-    if (pm_vk_wait(d, d->timeline_value) != PM_OK) /* a run that failed may have left work behind */
-        (void)d->vk.vkDeviceWaitIdle(d->handle);
+    (void)d->vk.vkDeviceWaitIdle(d->handle);
     d->vk.vkDestroyQueryPool(d->handle, c->queries, NULL);
     d->vk.vkDestroyQueryPool(d->handle, c->borders, NULL);
     d->vk.vkDestroyCommandPool(d->handle, c->pool, NULL);

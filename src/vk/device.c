@@ -447,9 +447,12 @@ pm_result pm_vk_submit(pm_vk_device *d, const VkCommandBufferSubmitInfo *buffers
                                   .pCommandBufferInfos = buffers,
                                   .signalSemaphoreInfoCount = 1,
                                   .pSignalSemaphoreInfos = &signal};
-    PM_TRY(pm_vk_check(d->vk.vkQueueSubmit2(d->queue, 1, &submit, VK_NULL_HANDLE), "vkQueueSubmit2"));
-    d->timeline_value++;
-    return PM_OK;
+    const VkResult result = d->vk.vkQueueSubmit2(d->queue, 1, &submit, VK_NULL_HANDLE);
+    if (result == VK_SUCCESS)
+        d->timeline_value++;
+    else
+        (void)d->vk.vkDeviceWaitIdle(d->handle);
+    return pm_vk_check(result, "vkQueueSubmit2");
 }
 
 pm_result pm_vk_wait(pm_vk_device *d, uint64_t value)
@@ -458,5 +461,8 @@ pm_result pm_vk_wait(pm_vk_device *d, uint64_t value)
                                       .semaphoreCount = 1,
                                       .pSemaphores = &d->timeline,
                                       .pValues = &value};
-    return pm_vk_check(d->vk.vkWaitSemaphores(d->handle, &wait, UINT64_MAX), "vkWaitSemaphores");
+    const VkResult result = d->vk.vkWaitSemaphores(d->handle, &wait, UINT64_MAX);
+    if (result != VK_SUCCESS)
+        (void)d->vk.vkDeviceWaitIdle(d->handle);
+    return pm_vk_check(result, "vkWaitSemaphores");
 }

@@ -31,7 +31,9 @@ struct pm_vk_device {
     struct pm_vk_profile_table *profile_table; /* vk/profile.c */
 };
 
-/* Submits command buffers after all earlier ones; signals ++timeline_value. */
+/* Submits command buffers after all earlier ones; signals ++timeline_value. After a
+ * failure of this or of the wait nothing is in flight any more: the caller may free what
+ * the device used. */
 PM_MUST_USE pm_result pm_vk_submit(pm_vk_device *device, const VkCommandBufferSubmitInfo *buffers, uint32_t count);
 
 /* Waits until the submission with this value has ended. */

@@ -106,6 +106,14 @@ static pm_result copy_half(pm_vk_device *d, int half, VkBuffer src, uint64_t src
     return end(d, half);
 }
 
+static pm_result upload_half(pm_vk_device *d, int half, pm_slice dst, uint64_t offset, const void *data, uint64_t bytes)
+{
+    const pm_slice stage = pm_vk_buffer_slice(d->staging->buffer, (uint64_t)half * HALF_BYTES, bytes);
+    PM_TRY(pm_vk_wait(d, d->staging->value[half]));
+    memcpy(pm_slice_host(stage), data, bytes);
+    return copy_half(d, half, stage.buffer->handle, stage.offset, dst.buffer->handle, dst.offset + offset, bytes);
+}
+
 pm_result pm_vk_upload(pm_vk_device *d, pm_slice dst, const void *data, uint64_t bytes)
 {
     pm_assert(bytes <= dst.bytes);
@@ -114,16 +122,17 @@ pm_result pm_vk_upload(pm_vk_device *d, pm_slice dst, const void *data, uint64_t
         return PM_OK;
     }
     PM_TRY(staging_memory(d));
+    pm_result result = PM_OK;
     int half = 0;
-    for (uint64_t done = 0; done < bytes; half = !half) {
+    for (uint64_t done = 0; done < bytes && result == PM_OK; half = !half) {
         const uint64_t part = bytes - done < HALF_BYTES ? bytes - done : HALF_BYTES;
-        const pm_slice stage = pm_vk_buffer_slice(d->staging->buffer, (uint64_t)half * HALF_BYTES, part);
-        PM_TRY(pm_vk_wait(d, d->staging->value[half]));
-        memcpy(pm_slice_host(stage), (const uint8_t *)data + done, part);
-        PM_TRY(copy_half(d, half, stage.buffer->handle, stage.offset, dst.buffer->handle, dst.offset + done, part));
+        result = upload_half(d, half, dst, done, (const uint8_t *)data + done, part);
         done += part;
     }
-    return pm_vk_wait(d, d->timeline_value);
+    if (result == PM_OK)
+        return pm_vk_wait(d, d->timeline_value);
+    (void)d->vk.vkDeviceWaitIdle(d->handle); /* the other half may be under way */
+    return result;
 }
 
 pm_result pm_vk_download(pm_vk_device *d, void *data, pm_slice src, uint64_t bytes)
