@@ -139,7 +139,7 @@ static pm_result compile(pm_pretokenizer *pre, const char *pattern, pcre2_compil
     pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern, PCRE2_ZERO_TERMINATED,
                                      PCRE2_UTF | PCRE2_UCP | PCRE2_DOLLAR_ENDONLY | PCRE2_NO_UTF_CHECK, &error,
                                      &offset, context);
-    if (code == NULL && error == PCRE2_ERROR_NOMEMORY)
+    if (code == NULL && (error == PCRE2_ERROR_HEAP_FAILED || error == PCRE2_ERROR_NOMEMORY))
         return pm_fail(PM_ERR_NOMEM, "pre-tokenizer: cannot allocate host memory for a pattern");
     if (code == NULL) {
         char text[128] = "";
