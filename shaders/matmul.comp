@@ -39,7 +39,7 @@ void main()
     const uint i = gl_WorkGroupID.x * WEIGHT_GROUP + lane;
     Weight weight = weight_row(p.pieces, p.scales, i, p.group_pieces, p.group_scales);
     F32x4In x = F32x4In(advance(p.x, first, p.x_stride * 4u));
-    const uint stride = p.x_stride / 4;
+    const uint stride = p.x_stride / 4, last = rows - 1 - first;
 
     float sum[TOKENS];
     [[unroll]] for (uint t = 0; t < TOKENS; t++)
@@ -48,7 +48,7 @@ void main()
         vec4 w[8];
         load_block(weight, b, w);
         [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-            const uint at = t * stride + b * 8;
+            const uint at = min(t, last) * stride + b * 8; // rows past the count repeat the last
             [[unroll]] for (uint j = 0; j < 8; j++)
                 sum[t] += dot(w[j], x.v[at + j]);
         }

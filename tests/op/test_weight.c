@@ -1,0 +1,287 @@
+/* test_weight.c - packing, matmul and embedding: every type, every variant, awkward shapes.
+ *
+ * The reference dequantises the file's own blocks with pm_dequant_row() and sums in double. */
+#include "op/harness.h"
+
+#include "base/half.h"
+#include "op/embedding.h"
+#include "op/matmul.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* f32 sums of up to 5632 terms in blocks of 32: 6e-7 of the terms' sum was the worst seen
+ * on lavapipe and SwiftShader; denormals may be flushed. */
+#define RTOL 3e-6
+#define ATOL 1e-30
+
+static const pm_dtype types[] = {PM_DTYPE_F32, PM_DTYPE_F16, PM_DTYPE_BF16, PM_DTYPE_Q8_0,
+                                 PM_DTYPE_Q4_0, PM_DTYPE_Q4_K, PM_DTYPE_Q6_K};
+#define TYPES (sizeof(types) / sizeof(types[0]))
+
+/* Random blocks: any bits are a legal block; f16 scales are kept finite and small. */
+static uint8_t *random_blocks(pm_dtype type, uint32_t n, uint32_t k, uint64_t seed)
+{
+    const uint64_t row_bytes = pm_dtype_row_bytes(type, k), bytes = n * row_bytes;
+    const pm_dtype_info *info = pm_dtype_get(type);
+    uint8_t *data = malloc(bytes + 4);
+    assert_non_null(data);
+    for (uint64_t i = 0; i < bytes; i++)
+        data[i] = (uint8_t)input_index(seed, i, 256);
+    for (uint64_t b = 0; b < bytes / info->bytes; b++) {
+        uint8_t *block = data + b * info->bytes;
+        const float value = input_value(INPUT_NORMAL, seed + 1, b) * 0.1f;
+        const uint16_t d = b % 17 == 0 ? 0 : pm_f16_from_f32(value), dmin = pm_f16_from_f32(value * 0.5f);
+        const uint16_t brain = pm_bf16_from_f32(value);
+        switch (type) {
+        case PM_DTYPE_F32: memcpy(block, &value, 4); break;
+        case PM_DTYPE_F16: memcpy(block, &d, 2); break;
+        case PM_DTYPE_BF16: memcpy(block, &brain, 2); break;
+        case PM_DTYPE_Q4_K: memcpy(block, &d, 2); memcpy(block + 2, &dmin, 2); break;
+        case PM_DTYPE_Q6_K: memcpy(block + 208, &d, 2); break;
+        default: memcpy(block, &d, 2); break;
+        }
+    }
+    return data;
+}
+
+/* A packed matrix, made of two tensors stacked by rows when n > 1. */
+static test_buffer pack(pm_weight *weight, const uint8_t *blocks)
+{
+    const uint64_t row_bytes = pm_dtype_row_bytes(weight->type, weight->k);
+    test_buffer packed = buffer_make(pm_weight_bytes(weight->type, weight->n, weight->k));
+    weight->data = packed.slice;
+    /* Padding rows are never packed: they must be readable, not right. */
+    const uint32_t first = weight->n > 1 ? weight->n / 2 : weight->n;
+    test_buffer a = buffer_from(blocks, first * row_bytes);
+    test_buffer b = buffer_from(blocks + first * row_bytes, (weight->n - first) * row_bytes + (weight->n == first ? 4 : 0));
+    pm_vk_recorder *recorder = make_recorder();
+    ok(pm_weight_pack_record(recorder, weight, 0, first, a.slice));
+    if (weight->n > first)
+        ok(pm_weight_pack_record(recorder, weight, first, weight->n - first, b.slice));
+    run_recorder(recorder);
+    buffer_free(&a);
+    buffer_free(&b);
+    return packed;
+}
+
+static float *dequantise(pm_dtype type, const uint8_t *blocks, uint32_t n, uint32_t k)
+{
+    float *values = malloc((uint64_t)n * k * sizeof(*values));
+    assert_non_null(values);
+    pm_dequant_row(type, blocks, values, (uint64_t)n * k);
+    return values;
+}
+
+/* ------------------------------------------------------------- embedding */
+
+static void check_embedding(pm_dtype type, uint32_t n, uint32_t k)
+{
+    uint8_t *blocks = random_blocks(type, n, k, harness_seed() + type * 100 + k);
+    float *values = dequantise(type, blocks, n, k);
+    pm_weight weight = {.type = type, .n = n, .k = k};
+    test_buffer packed = pack(&weight, blocks);
+    const uint32_t stride = pm_row_stride(k), rows_max = n + 3;
+    uint32_t *tokens = calloc(rows_max, sizeof(*tokens));
+    float *got = malloc((uint64_t)rows_max * stride * sizeof(*got));
+    assert_true(tokens != NULL && got != NULL);
+    for (uint32_t i = 0; i < n; i++)
+        tokens[i] = n - 1 - i;
+    test_buffer token_buffer = buffer_from(tokens, rows_max * 4), rows = buffer_from(&n, 4),
+                y = buffer_make((uint64_t)rows_max * stride * 4);
+    const pm_embedding e = {.weight = weight, .tokens = token_buffer.slice, .y = y.slice, .rows = rows.slice,
+                            .rows_max = rows_max, .y_stride = stride};
+    pm_vk_recorder *recorder = make_recorder();
+    ok(pm_embedding_record(recorder, &e));
+    run_recorder(recorder);
+    buffer_read(&y, got);
+    for (uint32_t r = 0; r < n; r++) {
+        for (uint32_t i = 0; i < k; i++)
+            if (got[r * stride + i] != values[(uint64_t)tokens[r] * k + i])
+                fail_msg("%s [%u,%u]: row %u element %u is %.9g, expected %.9g", pm_dtype_get(type)->name, n, k, tokens[r], i,
+                         (double)got[r * stride + i], (double)values[(uint64_t)tokens[r] * k + i]);
+        for (uint32_t i = k; i < stride; i++)
+            assert_true(got[r * stride + i] == 0.0f);
+    }
+    for (uint64_t i = (uint64_t)n * stride; i < (uint64_t)rows_max * stride; i++)
+        assert_int_equal(pm_f32_bits(got[i]), CANARY_WORD); /* rows past the count */
+    buffer_free(&packed);
+    buffer_free(&token_buffer);
+    buffer_free(&rows);
+    buffer_free(&y);
+    free(blocks);
+    free(values);
+    free(tokens);
+    free(got);
+}
+
+static void every_weight_is_the_one_of_the_file(void **state)
+{
+    (void)state;
+    for (size_t t = 0; t < TYPES; t++) {
+        const uint32_t block = pm_dtype_get(types[t])->block;
+        const uint32_t widths[] = {block == 1 ? 172 : block, block == 1 ? 1 : block * 3, 768};
+        for (size_t w = 0; w < 3; w++) {
+            check_embedding(types[t], 1, widths[w]);
+            check_embedding(types[t], 33, widths[w]);
+            check_embedding(types[t], 71, widths[w]);
+        }
+    }
+}
+
+/* ---------------------------------------------------------------- matmul */
+
+static void check_matmul(pm_dtype type, uint32_t n, uint32_t k, uint32_t rows, uint32_t rows_max, uint32_t variant,
+                         input_kind kind, bool has_bias)
+{
+    const uint64_t seed = harness_seed() + type * 1000 + n * 10 + k;
+    uint8_t *blocks = random_blocks(type, n, k, seed);
+    float *w = dequantise(type, blocks, n, k);
+    pm_weight weight = {.type = type, .n = n, .k = k};
+    test_buffer packed = pack(&weight, blocks);
+    const uint32_t x_stride = pm_row_stride(k), y_stride = n + 5;
+    float *x = calloc((uint64_t)rows_max * x_stride, sizeof(*x)), *bias = malloc(n * sizeof(*bias));
+    float *got = malloc((uint64_t)rows_max * y_stride * sizeof(*got));
+    double *want = malloc(n * sizeof(*want)), *scale = malloc(n * sizeof(*scale));
+    assert_true(x != NULL && bias != NULL && got != NULL && want != NULL && scale != NULL);
+    for (uint32_t r = 0; r < rows; r++)
+        for (uint32_t i = 0; i < k; i++)
+            x[(uint64_t)r * x_stride + i] = input_value(kind, seed + 7, (uint64_t)r * k + i);
+    input_fill(bias, n, INPUT_NORMAL, seed + 8);
+    test_buffer x_buffer = buffer_from(x, (uint64_t)rows_max * x_stride * 4), bias_buffer = buffer_from(bias, n * 4),
+                count = buffer_from(&rows, 4), y = buffer_make((uint64_t)rows_max * y_stride * 4);
+    pm_matmul m = {.weight = weight, .x = x_buffer.slice, .y = y.slice, .rows = count.slice, .rows_max = rows_max,
+                   .x_stride = x_stride, .y_stride = y_stride};
+    if (has_bias)
+        m.bias = bias_buffer.slice;
+    pm_vk_recorder *recorder = make_recorder();
+    ok(pm_matmul_record_variant(recorder, &m, variant));
+    run_recorder(recorder);
+    buffer_read(&y, got);
+    char what[128];
+    for (uint32_t r = 0; r < rows_max; r++) {
+        for (uint32_t i = r < rows ? n : 0; i < y_stride; i++) /* nothing else was written */
+            assert_int_equal(pm_f32_bits(got[(uint64_t)r * y_stride + i]), CANARY_WORD);
+        if (r >= rows)
+            continue;
+        for (uint32_t i = 0; i < n; i++) {
+            want[i] = scale[i] = 0.0;
+            for (uint32_t j = 0; j < k; j++) {
+                const double term = (double)w[(uint64_t)i * k + j] * (double)x[(uint64_t)r * x_stride + j];
+                want[i] += term;
+                scale[i] += term < 0 ? -term : term;
+            }
+            want[i] += has_bias ? (double)bias[i] : 0.0;
+            scale[i] += has_bias ? 1.0 : 0.0;
+        }
+        snprintf(what, sizeof(what), "%s %s [%u,%u] row %u of %u", pm_matmul_variant(variant), pm_dtype_get(type)->name, n, k,
+                 r, rows);
+        compare(&got[(uint64_t)r * y_stride], want, scale, n, RTOL, ATOL, what);
+    }
+    buffer_free(&packed);
+    buffer_free(&x_buffer);
+    buffer_free(&bias_buffer);
+    buffer_free(&count);
+    buffer_free(&y);
+    free(blocks);
+    free(w);
+    free(x);
+    free(bias);
+    free(got);
+    free(want);
+    free(scale);
+}
+
+static void every_variant_matches_double(void **state)
+{
+    (void)state;
+    static const uint32_t rows[] = {1, 2, 3, 4, 5, 8, 9, 16, 17, 31, 33, 65};
+    const pm_vk_caps *caps = pm_vk_device_caps(harness_device());
+    uint64_t pick = 0;
+    for (size_t t = 0; t < TYPES; t++) {
+        const uint32_t block = pm_dtype_get(types[t])->block;
+        const uint32_t widths[] = {block == 1 ? 172 : block, block * (block == 256 ? 2 : 9), block == 1 ? 100 : 768};
+        static const uint32_t outputs[] = {1, 31, 33, 100};
+        for (uint32_t v = 0; pm_matmul_variant(v) != NULL; v++)
+            for (size_t w = 0; w < 3; w++)
+                for (int sample = 0; sample < 2; sample++) {
+                    const uint32_t count = rows[input_index(harness_seed(), pick++, 12)];
+                    const uint32_t n = outputs[input_index(harness_seed(), pick++, 4)];
+                    const pm_matmul shape = {.weight = {.type = types[t], .n = n, .k = widths[w]}, .rows_max = count};
+                    if (pm_matmul_variant_fits(v, caps, &shape))
+                        check_matmul(types[t], n, widths[w], count, count + input_index(harness_seed(), pick++, 4), v,
+                                     INPUT_NORMAL, sample == 1);
+                }
+    }
+    compare_report("matmul");
+}
+
+static void hard_inputs_stay_in_bounds(void **state)
+{
+    (void)state;
+    for (size_t t = 0; t < TYPES; t++)
+        for (int kind = INPUT_OUTLIERS; kind < INPUT_KINDS; kind++) {
+            check_matmul(types[t], 40, 768, 3, 3, 0, (input_kind)kind, false);
+            check_matmul(types[t], 40, 768, 18, 18, 4, (input_kind)kind, false);
+        }
+    compare_report("matmul, hard inputs");
+}
+
+static void wide_rows_of_real_models_match_double(void **state)
+{
+    (void)state;
+    check_matmul(PM_DTYPE_Q4_0, 64, 5632, 2, 2, 1, INPUT_NORMAL, false);
+    check_matmul(PM_DTYPE_Q4_K, 64, 5632, 9, 9, 4, INPUT_NORMAL, false);
+    check_matmul(PM_DTYPE_Q6_K, 64, 4096, 1, 1, 0, INPUT_NORMAL, false);
+    check_matmul(PM_DTYPE_Q8_0, 64, 11008, 1, 1, 0, INPUT_NORMAL, true);
+    compare_report("matmul, wide rows");
+}
+
+/* A row's result does not depend on how many others run beside it. */
+static void variants_agree_to_the_bit(void **state)
+{
+    (void)state;
+    const uint32_t n = 96, k = 512, rows = 5;
+    uint8_t *blocks = random_blocks(PM_DTYPE_Q8_0, n, k, 5);
+    pm_weight weight = {.type = PM_DTYPE_Q8_0, .n = n, .k = k};
+    test_buffer packed = pack(&weight, blocks);
+    float x[5 * 512], got[2][5 * 96];
+    input_fill(x, 5 * 512, INPUT_NORMAL, 3);
+    test_buffer x_buffer = buffer_from(x, sizeof(x)), count = buffer_from(&rows, 4);
+    for (uint32_t v = 0; pm_matmul_variant(v) != NULL; v++) {
+        test_buffer y = buffer_make(sizeof(got[0]));
+        const pm_matmul m = {.weight = weight, .x = x_buffer.slice, .y = y.slice, .rows = count.slice, .rows_max = rows,
+                             .x_stride = k, .y_stride = n};
+        pm_vk_recorder *recorder = make_recorder();
+        ok(pm_matmul_record_variant(recorder, &m, v));
+        run_recorder(recorder);
+        buffer_read(&y, got[v > 0]);
+        buffer_free(&y);
+        if (v > 0 && pm_vk_device_caps(harness_device())->is_cpu)
+            assert_memory_equal(got[0], got[1], sizeof(got[0]));
+    }
+    buffer_free(&packed);
+    buffer_free(&x_buffer);
+    buffer_free(&count);
+    free(blocks);
+}
+
+static int finish(void **state)
+{
+    (void)state;
+    harness_close();
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_weight_is_the_one_of_the_file),
+        cmocka_unit_test(every_variant_matches_double),
+        cmocka_unit_test(hard_inputs_stay_in_bounds),
+        cmocka_unit_test(wide_rows_of_real_models_match_double),
+        cmocka_unit_test(variants_agree_to_the_bit),
+    };
+    return cmocka_run_group_tests_name("weight", tests, NULL, finish);
+}
