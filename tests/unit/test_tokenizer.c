@@ -112,13 +112,22 @@ static void bpe_merges_in_the_order_of_the_list(void **state)
 /* ---------------------------------------------------------- round trips */
 
 /* Some vocabularies (Falcon's) lack bytes, which text then loses. */
-static size_t remove_lost(const pm_tokenizer *tokenizer, char *text, size_t len)
+static void find_lost(const pm_tokenizer *tokenizer, bool lost[256])
 {
-    size_t kept = 0, count;
+    for (int byte = 0; byte < 256; byte++) {
+        const char text = (char)byte;
+        size_t count;
+        free(tokens_of(tokenizer, &text, 1, 0, &count));
+        lost[byte] = count == 0;
+    }
+}
+
+static size_t remove_lost(const bool lost[256], char *text, size_t len)
+{
+    size_t kept = 0;
     for (size_t i = 0; i < len; i++) {
-        free(tokens_of(tokenizer, &text[i], 1, 0, &count));
         text[kept] = text[i];
-        kept += count > 0;
+        kept += !lost[(unsigned char)text[i]];
     }
     return kept;
 }
@@ -126,6 +135,8 @@ static size_t remove_lost(const pm_tokenizer *tokenizer, char *text, size_t len)
 static void round_trip(const pm_tokenizer *tokenizer, const char *name, uint64_t seed, int rounds, bool composes)
 {
     uint64_t state = seed;
+    bool lost[256];
+    find_lost(tokenizer, lost);
     for (int round = 0; round < rounds; round++) {
         char text[768];
         size_t len = test_random_text(&state, text, 1 + test_random(&state, sizeof(text) - 1)), count, back_len;
@@ -134,7 +145,7 @@ static void round_trip(const pm_tokenizer *tokenizer, const char *name, uint64_t
         pm_str composed = {0};
         assert_int_equal(pm_nfc_append(text, len, &composed), PM_OK);
         char *expected = composes ? composed.data : text;
-        const size_t expected_len = remove_lost(tokenizer, expected, composes ? composed.len : len);
+        const size_t expected_len = remove_lost(lost, expected, composes ? composed.len : len);
         if (back_len != expected_len || memcmp(back, expected, back_len) != 0)
             fail_msg("%s: round %d: '%.*s' came back as '%s'", name, round, (int)len, text, back);
         pm_str_finish(&composed);
@@ -148,13 +159,13 @@ static void detokenize_gives_the_text_back(void **state)
     (void)state;
     const uint64_t seed = test_seed();
     pm_tokenizer *t = vocab_small_bpe("gpt-2");
-    round_trip(t, "small bpe", seed, 2000, false);
+    round_trip(t, "small bpe", seed, 1000, false);
     pm_tokenizer_destroy(t);
     t = vocab_small_spm(true, true);
-    round_trip(t, "small spm", seed, 2000, false);
+    round_trip(t, "small spm", seed, 1000, false);
     pm_tokenizer_destroy(t);
     t = vocab_small_spm(true, false);
-    round_trip(t, "small spm without space prefix", seed, 2000, false);
+    round_trip(t, "small spm without space prefix", seed, 1000, false);
     pm_tokenizer_destroy(t);
 }
 
@@ -169,7 +180,7 @@ static void every_pre_tokenizer_gives_the_text_back(void **state)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         pm_tokenizer *t = vocab_small_bpe(names[i]);
         const bool composes = strstr("gpt-neox mpt olmo qwen2", names[i]) != NULL && names[i][0] != '\0';
-        round_trip(t, names[i], seed + i, 300, composes);
+        round_trip(t, names[i], seed + i, 150, composes);
         pm_tokenizer_destroy(t);
     }
 }
@@ -208,7 +219,7 @@ static void ill_formed_text_keeps_the_bound(void **state)
     uint64_t random = test_seed();
     pm_tokenizer *all[] = {vocab_small_bpe("qwen2"), vocab_small_bpe("deepseek-llm"), vocab_small_spm(true, true),
                            vocab_small_spm(false, true)};
-    for (int round = 0; round < 2000; round++) {
+    for (int round = 0; round < 1000; round++) {
         char text[300];
         size_t len = test_random_text(&random, text, sizeof(text));
         for (uint32_t damage = test_random(&random, 20); damage > 0 && len > 0; damage--)
