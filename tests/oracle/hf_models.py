@@ -18,6 +18,7 @@ Q and K rows of `llama` files are reordered from halves (i, i + d/2) to neighbou
 """
 import argparse
 import os
+import random
 import sys
 
 try:
@@ -72,6 +73,41 @@ MODELS = {
         **SMALL, hidden_size=64, intermediate_size=104, num_attention_heads=4, num_key_value_heads=2,
         rms_norm_eps=1e-6, tie_word_embeddings=False, rope_parameters=plain(1000000.0))),
 }
+
+
+def random_model(seed):
+    """A model class and configuration of any legal shape, for hf_live.py."""
+    r = random.Random(seed)
+    kv_heads, group, head_dim = r.randint(1, 4), r.randint(1, 6), 8 * r.randint(2, 12)
+    if r.random() < 0.15:
+        kv_heads, group, head_dim = 1, r.randint(1, 2), r.choice([128, 192, 256])
+    heads = kv_heads * group
+    dim = heads * r.randint(-(-24 // heads), max(160 // heads, -(-24 // heads)))  # transformers wants a multiple
+    cls = r.choice([LlamaForCausalLM, LlamaForCausalLM, MistralForCausalLM, Qwen2ForCausalLM])
+    if cls is Qwen2ForCausalLM:
+        dim = heads * head_dim
+    rope = plain(r.choice([1000.0, 10000.0, 1000000.0]))
+    if cls is LlamaForCausalLM and r.random() < 0.3:
+        rope = {"rope_type": "linear", "rope_theta": 10000.0, "factor": r.uniform(1.0, 8.0)}
+    elif cls is LlamaForCausalLM and r.random() < 0.3:
+        rope = dict(MODELS["llama-rope3"][1].rope_parameters, original_max_position_embeddings=r.choice([32, 64, 100]))
+    shape = dict(SMALL, num_hidden_layers=r.randint(1, 3), hidden_size=dim, intermediate_size=r.randint(16, 240),
+                 num_attention_heads=heads, num_key_value_heads=kv_heads, rope_parameters=rope,
+                 rms_norm_eps=r.choice([1e-6, 1e-5]), tie_word_embeddings=r.random() < 0.4)
+    if cls is Qwen2ForCausalLM:
+        return cls, Qwen2Config(**shape)
+    if cls is MistralForCausalLM:
+        return cls, MistralConfig(**shape, head_dim=head_dim, sliding_window=r.randint(1, 120))
+    return cls, LlamaConfig(**shape, head_dim=head_dim, attention_bias=r.random() < 0.3, mlp_bias=r.random() < 0.3)
+
+
+def describe(config):
+    rope = config.rope_parameters["rope_type"]
+    window = getattr(config, "sliding_window", None)
+    return (f"{config.model_type} dim {config.hidden_size}, hidden {config.intermediate_size}, "
+            f"{config.num_hidden_layers} layers, {config.num_attention_heads}/{config.num_key_value_heads} heads of "
+            f"{head_dim_of(config)}, rope {rope}" + (f", window {window}" if window else "")
+            + (", tied" if config.tie_word_embeddings else ""))
 
 
 def head_dim_of(config):
@@ -138,7 +174,8 @@ def gguf_name(name):
     return f"blk.{layer}.{NAMES[stem]}.{kind}"
 
 
-def write_gguf(path, name, model):
+def write_gguf(path, name, model, raw=None):
+    """raw: GGUF name -> (bytes, type) of the tensors that are not to be written as F32."""
     config = model.config
     arch = "qwen2" if isinstance(model, Qwen2ForCausalLM) else "llama"
     w = gguf.GGUFWriter(path, arch)
@@ -177,6 +214,10 @@ def write_gguf(path, name, model):
     for key, value in model.state_dict().items():
         if key == "lm_head.weight" and config.tie_word_embeddings:
             continue
+        if raw and gguf_name(key) in raw:
+            data, dtype = raw[gguf_name(key)]
+            w.add_tensor(gguf_name(key), data, raw_dtype=dtype)
+            continue
         value = value.to(torch.float32).numpy()
         if arch == "llama" and (".q_proj." in key or ".k_proj." in key):
             value = interleave(value, config.num_attention_heads if ".q_proj." in key else config.num_key_value_heads)
@@ -214,34 +255,37 @@ class RoundedKV:
             m.eager_attention_forward = f
 
 
-def make(name, out_dir, seed, count):
-    """Writes OUT_DIR/NAME; returns (path of the model, tokens, logits)."""
-    cls, config = MODELS[name]
-    generator = torch.Generator().manual_seed(seed * 1000 + list(MODELS).index(name))
+def make(name, out_dir, seed, count, change=None, command=None):
+    """Writes OUT_DIR/NAME; returns (path, tokens, logits, NMSE that K and V in float16 cost).
+
+    name: of MODELS, or "random": any shape. change(model): changes it and returns `raw` of write_gguf()."""
+    cls, config = MODELS[name] if name in MODELS else random_model(seed)
+    generator = torch.Generator().manual_seed(seed * 1000 + (list(MODELS) + ["random"]).index(name))
     config._attn_implementation = "eager"
     model = cls(config).to(torch.float32).eval()
     randomize(model, generator)
+    raw = change(model) if change else None
     tokens = [1] + torch.randint(3, VOCAB, (count - 1,), generator=generator).tolist()
     logits = run(model, tokens).numpy()
     with RoundedKV():
         rounded = nmse(run(model, tokens).numpy(), logits)
     os.makedirs(os.path.join(out_dir, name), exist_ok=True)
     path = os.path.join(out_dir, name, "model.gguf")
-    write_gguf(path, name, model)
+    write_gguf(path, name, model, raw)
     np.array(tokens, "<i4").tofile(os.path.join(out_dir, name, "tokens.bin"))
     logits.astype("<f4").tofile(os.path.join(out_dir, name, "logits.bin"))
     double = nmse(run(model.to(torch.float64), tokens).numpy(), logits)
     with open(os.path.join(out_dir, name, "PROVENANCE"), "w") as f:
         f.write(f"{cls.__name__}, random weights, {count} tokens; made by:\n"
-                f"  tests/oracle/hf_models.py tests/data/hf --seed {seed}\n"
+                f"  {command or f'tests/oracle/hf_models.py tests/data/hf --seed {seed}'}\n"
                 f"torch {torch.__version__}, transformers {transformers.__version__}, numpy {np.__version__}, "
                 f"gguf {__import__('importlib.metadata').metadata.version('gguf')}\n"
                 f"standard deviation of the logits: {logits.std():.3f}\n"
                 f"NMSE of transformers in float64 against these logits: {double:.1e}\n"
                 f"NMSE with K and V rounded to float16 in transformers: {rounded:.1e}\n")
-    print(f"{name}: std {logits.std():.2f}, float64 {double:.1e}, f16 KV {rounded:.1e}, "
-          f"{os.path.getsize(path)} bytes", file=sys.stderr)
-    return path, tokens, logits
+    print(f"{name}: {describe(config)}: std {logits.std():.2f}, float64 {double:.1e}, f16 KV {rounded:.1e}, "
+          f"{os.path.getsize(path)} bytes", file=sys.stderr, flush=True)
+    return path, tokens, logits, rounded
 
 
 def main():
