@@ -6,7 +6,7 @@
 //
 // Grid: one workgroup per row. A NaN never wins: NaN > y is false for every y.
 // Exact: comparisons only, so no tolerance. Bytes moved: rows * n * 4.
-// Reference: ref_argmax() in tests/ref/argmax.c.
+// Reference: tests/op/test_rows.c.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "address.glsl"

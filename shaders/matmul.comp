@@ -15,7 +15,8 @@
 // place in the batch or the subgroup size.
 // Bytes moved: the weights once for every TOKENS rows, x once for every 32 outputs (from
 // cache), y once. Operations: 2 rows n k.
-// Reference: ref_matmul() in tests/ref/matmul.c, in double. Tolerance: tests/op.
+// Reference and tolerance: tests/op/test_weight.c, in double over exactly dequantised weights; 4.4e-7 of the
+// sum of |terms| was the worst seen.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "weight.glsl"

@@ -14,7 +14,7 @@
 // Pairs: (2i, 2i + 1), or (i, i + rotary_dim / 2) with NEOX; elements from rotary_dim on
 // are copied. No sums of more than two terms. f16 is rounded to nearest even.
 // Bytes moved: rows * (2 heads + 2 kv_heads) * head_dim * 4, and the pages.
-// Reference: ref_rope_kv() in tests/ref/rope_kv.c, in double. Tolerance: tests/op.
+// Reference and tolerance: tests/op/test_attention.c, in double.
 // Source: J. Su et al., "RoFormer", 2021, arXiv:2104.09864, section 3.4.2.
 #version 460
 #extension GL_GOOGLE_include_directive : require
