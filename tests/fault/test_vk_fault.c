@@ -17,7 +17,6 @@
     X(vkCreateCommandPool, (VkDevice d, const VkCommandPoolCreateInfo *i, const VkAllocationCallbacks *a, VkCommandPool *o), (d, i, a, o)) \
     X(vkAllocateCommandBuffers, (VkDevice d, const VkCommandBufferAllocateInfo *i, VkCommandBuffer *o), (d, i, o))    \
     X(vkBeginCommandBuffer, (VkCommandBuffer c, const VkCommandBufferBeginInfo *i), (c, i))                            \
-    X(vkEndCommandBuffer, (VkCommandBuffer c), (c))                                                                    \
     X(vkQueueSubmit2, (VkQueue q, uint32_t n, const VkSubmitInfo2 *i, VkFence f), (q, n, i, f))                        \
     X(vkWaitSemaphores, (VkDevice d, const VkSemaphoreWaitInfo *i, uint64_t t), (d, i, t))                             \
     X(vkCreateShaderModule, (VkDevice d, const VkShaderModuleCreateInfo *i, const VkAllocationCallbacks *a, VkShaderModule *o), (d, i, a, o)) \
@@ -52,8 +51,18 @@ static bool must_fail(const char *name)
 CALL_MAP(X)
 #undef X
 
+/* An end that fails leaves the buffer invalid, and no longer recording. */
+static PFN_vkEndCommandBuffer real_vkEndCommandBuffer;
+
+static VKAPI_ATTR VkResult VKAPI_CALL fake_vkEndCommandBuffer(VkCommandBuffer c)
+{
+    const VkResult result = real_vkEndCommandBuffer(c);
+    return must_fail("vkEndCommandBuffer") ? failure : result;
+}
+
 static void stand_in(pm_vk_device *device)
 {
+    real_vkEndCommandBuffer = device->vk.vkEndCommandBuffer, device->vk.vkEndCommandBuffer = fake_vkEndCommandBuffer;
 #define X(name, parameters, arguments) real_##name = device->vk.name, device->vk.name = fake_##name;
     CALL_MAP(X)
 #undef X

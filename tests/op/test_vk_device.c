@@ -147,8 +147,8 @@ static void without_a_driver_the_message_says_how_to_get_one(void **state)
     assert_says("apt install mesa-vulkan-drivers");
     assert_int_equal(n, 99);
     expect_refusal(NULL, PM_ERR_UNSUP, "apt install mesa-vulkan-drivers");
-    setenv("VK_DRIVER_FILES", icd, 1);
-    setenv("VK_ICD_FILENAMES", old, 1);
+    was != NULL ? setenv("VK_DRIVER_FILES", icd, 1) : unsetenv("VK_DRIVER_FILES");
+    was_old != NULL ? setenv("VK_ICD_FILENAMES", old, 1) : unsetenv("VK_ICD_FILENAMES");
     ok(pm_vk_devices_list(NULL, 0, &n));
 }
 

@@ -230,7 +230,7 @@ static void the_profile_counts_every_dispatch(void **state)
     }
     pm_vk_device *own = NULL;
     ok(pm_vk_device_open(NULL, true, &own));
-    pm_vk_buffer *x = make_buffer(own, 1 << 20, PM_VK_DEVICE), *y = make_buffer(own, 1 << 20, PM_VK_DEVICE);
+    pm_vk_buffer *x = make_buffer(own, 1 << 15, PM_VK_DEVICE), *y = make_buffer(own, 1 << 15, PM_VK_DEVICE);
     pm_vk_recorder *recorder = NULL;
     ok(pm_vk_recorder_create(own, &recorder));
     for (uint32_t i = 0; i < 100; i++) /* more than are read from the device at once */
@@ -243,8 +243,8 @@ static void the_profile_counts_every_dispatch(void **state)
     assert_int_equal(count, 2);
     assert_string_equal(rows[0].op, "vk_test");
     assert_int_equal(rows[0].dispatches, 300);
-    assert_int_equal(rows[0].bytes, 300ull * 3 << 20);
-    assert_int_equal(rows[0].flops, 300ull * 3 << 18);
+    assert_int_equal(rows[0].bytes, 300ull * 3 << 15);
+    assert_int_equal(rows[0].flops, 300ull * 3 << 13);
     assert_true(rows[0].ns > 0);
     assert_string_equal(rows[1].op, "copy");
     assert_int_equal(rows[1].dispatches, 3);
