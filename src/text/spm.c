@@ -10,9 +10,9 @@
 
 static const char space_mark[] = "\xe2\x96\x81"; /* U+2581 */
 
-/* A stretch of the marked text, in a list from left to right. */
+/* A stretch of a word, in a list from left to right. */
 typedef struct symbol {
-    uint32_t at, len;              /* len 0: merged into its left neighbour */
+    uint32_t at, len;              /* bytes of the word; len 0: merged into its left neighbour */
     uint32_t previous, next;       /* NONE at the ends */
 } symbol;
 
@@ -20,11 +20,13 @@ enum { NONE = -1 };
 
 typedef struct work {
     const pm_vocab *vocab;
-    char *text;                    /* spaces written as U+2581; owned */
+    char *text;                    /* the whole text, spaces written as U+2581; owned */
     uint32_t len;
-    symbol *symbols;               /* owned */
+    const char *word;              /* the part of text that is being merged */
+    symbol *symbols;               /* [longest word]; owned */
     uint32_t count;
     pm_heap heap;                  /* its items are owned */
+    bool unknown;                  /* the last token was the unknown token */
 } work;
 
 static void work_finish(work *w)
@@ -32,6 +34,11 @@ static void work_finish(work *w)
     pm_free(w->text);
     pm_free(w->symbols);
     pm_free(w->heap.items);
+}
+
+static bool is_mark(const char *text, uint32_t len)
+{
+    return len >= 3 && memcmp(text, space_mark, 3) == 0;
 }
 
 static pm_result mark_spaces(work *w, const char *text, size_t len, bool space_first)
@@ -59,20 +66,42 @@ static pm_result mark_spaces(work *w, const char *text, size_t len, bool space_f
     return PM_OK;
 }
 
+/* Bytes of the word at `start`: up to a space that follows something else, or all the
+ * rest where pieces may go on there. */
+static uint32_t word_len(const work *w, uint32_t start)
+{
+    uint32_t at = start;
+    if (!w->vocab->words_apart)
+        return w->len - start;
+    while (is_mark(w->text + at, w->len - at))
+        at += 3;
+    const char *mark = memmem(w->text + at, w->len - at, space_mark, 3);
+    return (mark != NULL ? (uint32_t)(mark - w->text) : w->len) - start;
+}
+
+static pm_result reserve(work *w)
+{
+    uint32_t longest = 0;
+    for (uint32_t start = 0, len; start < w->len; start += len) {
+        len = word_len(w, start);
+        longest = len > longest ? len : longest;
+    }
+    w->symbols = pm_alloc(longest, sizeof(*w->symbols), "tokenizer symbols");
+    w->heap.items = pm_alloc((size_t)longest * 3, sizeof(*w->heap.items), "tokenizer queue");
+    return w->symbols == NULL || w->heap.items == NULL ? PM_ERR_NOMEM : PM_OK;
+}
+
 /* One symbol per character; an ill-formed byte is a symbol of its own. */
-static uint32_t cut_symbols(const work *w, symbol *symbols)
+static void cut_symbols(work *w, uint32_t len)
 {
     uint32_t count = 0, size;
-    for (uint32_t at = 0; at < w->len; at += size) {
-        if (pm_utf8_next(w->text + at, w->len - at, &size) != PM_UTF8_WHOLE)
+    for (uint32_t at = 0; at < len; at += size, count++) {
+        if (pm_utf8_next(w->word + at, len - at, &size) != PM_UTF8_WHOLE)
             size = 1;
-        if (symbols != NULL)
-            symbols[count] = (symbol){at, size, count - 1, count + 1};
-        count++;
+        w->symbols[count] = (symbol){at, size, count - 1, count + 1};
     }
-    if (symbols != NULL && count > 0)
-        symbols[count - 1].next = (uint32_t)NONE;
-    return count;
+    w->symbols[count - 1].next = (uint32_t)NONE;
+    w->count = count;
 }
 
 /* Larger scores give smaller keys, as unsigned numbers, and then the left ones. */
@@ -92,7 +121,7 @@ static void offer(work *w, uint32_t left, uint32_t right)
     const uint32_t len = l->len + r->len;
     if (len > w->vocab->piece_bytes_max)
         return;
-    const int32_t id = pm_vocab_find(w->vocab, w->text + l->at, len);
+    const int32_t id = pm_vocab_find(w->vocab, w->word + l->at, len);
     if (id >= 0)
         pm_heap_push(&w->heap, (pm_merge){merge_key(w->vocab->scores[id], left), right, len});
 }
@@ -120,7 +149,7 @@ static void merge_all(work *w)
 /* A character that is no piece: true when its bytes have tokens. */
 static bool push_bytes(const pm_vocab *vocab, const char *text, uint32_t len, pm_ids *ids)
 {
-    if (len == 3 && memcmp(text, space_mark, 3) == 0) { /* it was a space */
+    if (is_mark(text, len)) { /* it was a space */
         if (vocab->byte_tokens[' '] >= 0)
             pm_ids_push(ids, vocab->byte_tokens[' ']);
         return vocab->byte_tokens[' '] >= 0;
@@ -133,19 +162,18 @@ static bool push_bytes(const pm_vocab *vocab, const char *text, uint32_t len, pm
     return true;
 }
 
-static void push_all(const work *w, pm_ids *ids)
+static void push_all(work *w, pm_ids *ids)
 {
-    bool unknown = false; /* the symbol before was */
     for (uint32_t i = 0; i < w->count; i = w->symbols[i].next) {
-        const char *text = w->text + w->symbols[i].at;
+        const char *text = w->word + w->symbols[i].at;
         const uint32_t len = w->symbols[i].len;
         const int32_t id = pm_vocab_find(w->vocab, text, len);
         const bool known = id >= 0 || push_bytes(w->vocab, text, len, ids);
         if (id >= 0)
             pm_ids_push(ids, id);
-        else if (!known && !unknown && w->vocab->unk >= 0)
+        else if (!known && !w->unknown && w->vocab->unk >= 0)
             pm_ids_push(ids, w->vocab->unk);
-        unknown = !known;
+        w->unknown = !known;
     }
 }
 
@@ -154,12 +182,11 @@ pm_result pm_spm_encode(const pm_vocab *vocab, const char *text, size_t len, boo
     work w = {.vocab = vocab};
     pm_result result;
     PM_TRY_GOTO(mark_spaces(&w, text, len, space_first));
-    w.count = cut_symbols(&w, NULL);
-    w.symbols = pm_alloc(w.count, sizeof(*w.symbols), "tokenizer symbols");
-    w.heap.items = pm_alloc((size_t)w.count * 3, sizeof(*w.heap.items), "tokenizer queue");
-    result = w.symbols == NULL || w.heap.items == NULL ? PM_ERR_NOMEM : PM_OK;
-    if (result == PM_OK) {
-        (void)cut_symbols(&w, w.symbols);
+    PM_TRY_GOTO(reserve(&w));
+    for (uint32_t start = 0, bytes; start < w.len; start += bytes) {
+        bytes = word_len(&w, start);
+        w.word = w.text + start;
+        cut_symbols(&w, bytes);
         merge_all(&w);
         push_all(&w, ids);
     }

@@ -186,6 +186,25 @@ static uint32_t write_bpe_text(const pm_vocab *vocab, uint32_t id, const char *p
     return written;
 }
 
+/* True when U+2581 stands in the piece after another character. */
+static bool crosses_words(const char *piece, uint32_t len)
+{
+    uint32_t at = 0;
+    while (len - at >= SPACE_MARK_BYTES && memcmp(piece + at, space_mark, SPACE_MARK_BYTES) == 0)
+        at += SPACE_MARK_BYTES;
+    return memmem(piece + at, len - at, space_mark, SPACE_MARK_BYTES) != NULL;
+}
+
+static void find_words_apart(pm_vocab *vocab)
+{
+    vocab->words_apart = vocab->kind == PM_VOCAB_SPM;
+    for (uint32_t i = 0; i < vocab->pieces.count && vocab->words_apart; i++) {
+        uint32_t len;
+        const char *piece = pm_pieces_get(&vocab->pieces, i, &len);
+        vocab->words_apart = pm_vocab_is_special(vocab, (int32_t)i) || !crosses_words(piece, len);
+    }
+}
+
 static pm_result make_text(pm_vocab *vocab)
 {
     const pm_pieces *pieces = &vocab->pieces;
@@ -318,6 +337,7 @@ pm_result pm_vocab_init(pm_vocab *vocab, const pm_vocab_source *source)
     PM_TRY_GOTO(read_ids(vocab, source));
     PM_TRY_GOTO(read_flags(vocab, source));
     find_byte_tokens(vocab);
+    find_words_apart(vocab);
     PM_TRY_GOTO(check_cover(vocab));
     PM_TRY_GOTO(copy_template(vocab, source->chat_template));
     return PM_OK;

@@ -54,6 +54,8 @@ typedef struct pm_vocab {
     uint32_t *text_ends;           /* [count] */
     uint32_t text_bytes_max;       /* of one token */
     uint32_t piece_bytes_max;
+    bool words_apart;              /* spm: no piece goes on behind a space after other text, so that
+                                      text can be merged word by word */
     int32_t byte_tokens[256];      /* the token that is this byte, or -1 */
     uint8_t *ends;                 /* [count] 1 = generation ends here */
     int32_t bos, eos, unk;         /* -1 = none */

@@ -46,6 +46,25 @@ static void spm_merges_the_best_pair_first(void **state)
     pm_tokenizer_destroy(t);
 }
 
+/* Text is merged word by word, except where a piece goes on behind a space. */
+static void spm_pieces_may_cross_words(void **state)
+{
+    (void)state;
+    const pm_text tokens[] = {{"<unk>", 5}, {"a", 1}, {"b", 1}, {"\xe2\x96\x81", 3}, {("\xe2\x96\x81" "b"), 4},
+                              {("a\xe2\x96\x81" "b"), 5}};
+    const float scores[] = {0, -5, -6, -7, -1, -2};
+    pm_vocab_source source = vocab_source("llama", "");
+    source.tokens = tokens;
+    source.scores = scores;
+    source.add_space_prefix = 0;
+    for (source.count = 5; source.count <= 6; source.count++) {
+        pm_tokenizer *t;
+        assert_int_equal(pm_tokenizer_create_from(&source, &t), PM_OK);
+        expect_pieces(t, "a b", 0, source.count == 6 ? "[a b]" : "[a] [ b]");
+        pm_tokenizer_destroy(t);
+    }
+}
+
 static void spm_characters_without_a_piece_become_their_bytes(void **state)
 {
     (void)state;
@@ -566,7 +585,7 @@ static void words_are_cut_as_the_models_learned_it(void **state)
     expect_words("deepseek-v3", "a 12345 .net", "a| |123|45| .|net");
     expect_words("tekken", "helloWorld 12", "hello|World| |1|2");
     expect_words("gpt-4o", "it's HTTPServer 1234", "it's| HTTPServer| |123|4");
-    expect_words("gpt-2", "\xe1\xa0\x8e" "a", "\xe1\xa0\x8e|a"); /* U+180E is no white space any more */
+    expect_words("gpt-2", ("\xe1\xa0\x8e" "a"), "\xe1\xa0\x8e|a"); /* U+180E is no white space any more */
     expect_words("gpt-2", "a\xc2\x85 b", "a|\xc2\x85| b");       /* U+0085 is */
 }
 
@@ -574,6 +593,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(spm_merges_the_best_pair_first),
+        cmocka_unit_test(spm_pieces_may_cross_words),
         cmocka_unit_test(spm_characters_without_a_piece_become_their_bytes),
         cmocka_unit_test(spm_without_bytes_has_one_unknown_token_for_a_run),
         cmocka_unit_test(control_tokens_never_arise_from_text),
