@@ -21,6 +21,9 @@ import os
 import random
 import sys
 
+# This folder last: tokenizers.py here is not the package that transformers imports.
+sys.path.sort(key=lambda p: os.path.abspath(p or ".") == os.path.dirname(os.path.abspath(__file__)))
+
 try:
     import gguf
     import numpy as np
