@@ -267,7 +267,9 @@ static pm_result read_chatml(const char *t, chat *c, bool *fits)
         "'<|im_start|>user\\n'+message['content']+'<|im_end|>\\n",
         "'<|im_start|>user\\n'+content+'<|im_end|>\\n",
     };
-    static const char *const strangers[] = {"think>", "reasoning", "<|im_middle|>", "[BEGIN OF", "strftime_now", "|trim"};
+    static const char *const strangers[] = {
+        "think>", "reasoning", "<|im_middle|>", "[BEGIN OF", "strftime_now", "|trim",
+    };
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
         *fits |= has(t, bodies[i]);
     for (size_t i = 0; i < sizeof(strangers) / sizeof(strangers[0]); i++)
@@ -299,17 +301,21 @@ static pm_result append_today(pm_str *out)
 static pm_result read_llama3(const char *t, chat *c, bool *fits)
 {
     static const char set_date[] = "setdate_string='";
-    *fits = has(t, "'<|start_header_id|>'+message['role']+'<|end_header_id|>\\n\\n'+message['content']|trim+'<|eot_id|>'");
+    *fits = has(t, "'<|start_header_id|>'+message['role']+'<|end_header_id|>\\n\\n'+message['content']|trim"
+                   "+'<|eot_id|>'");
     c->render = render_llama3;
     if (!has(t, "{{'Cutting Knowledge Date: December 2023\\n'}}{{'Today Date: '+date_string+'\\n\\n'}}")) {
         *fits &= !has(t, "Cutting Knowledge Date");
         return PM_OK;
     }
-    const char *date = strstr(t, set_date);
     if (has(t, "setdate_string=strftime_now('%d %b %Y')"))
         return append_today(&c->date);
+    const char *date = strstr(t, set_date);
     *fits &= date != NULL;
-    return date != NULL ? pm_str_append(&c->date, date + strlen(set_date), strcspn(date + strlen(set_date), "'")) : PM_OK;
+    if (date == NULL)
+        return PM_OK;
+    date += strlen(set_date);
+    return pm_str_append(&c->date, date, strcspn(date, "'"));
 }
 
 /* The white space around Mistral's marks differs from version to version. */

@@ -110,13 +110,13 @@ static pm_result encode_bytes(const pm_tokenizer *t, const char *text, size_t le
     return PM_OK;
 }
 
-/* A stretch without special tokens; begins: nothing but a special token is before. */
-static pm_result encode_stretch(const pm_tokenizer *t, const char *text, size_t len, bool begins, work *w, pm_ids *ids)
+/* A stretch without special tokens, from the beginning or behind one. */
+static pm_result encode_stretch(const pm_tokenizer *t, const char *text, size_t len, work *w, pm_ids *ids)
 {
     if (len == 0)
         return PM_OK;
     if (t->vocab.kind == PM_VOCAB_SPM)
-        return pm_spm_encode(&t->vocab, text, len, begins && t->vocab.add_space_prefix, ids);
+        return pm_spm_encode(&t->vocab, text, len, t->vocab.add_space_prefix, ids);
     return encode_bytes(t, text, len, w, ids);
 }
 
@@ -127,7 +127,7 @@ static pm_result encode_text(const pm_tokenizer *t, const char *text, size_t len
     for (size_t from = 0; from < len && result == PM_OK;) {
         size_t at, size;
         const int32_t token = pm_special_find(&t->special, &t->vocab, text, len, from, control, &at, &size);
-        result = encode_stretch(t, text + from, at - from, true, &w, ids);
+        result = encode_stretch(t, text + from, at - from, &w, ids);
         if (token >= 0 && result == PM_OK)
             pm_ids_push(ids, token);
         from = at + size;

@@ -4,6 +4,8 @@
 
 #include "base/alloc.h"
 #include "base/file.h"
+#include "text/pretokenize.h"
+#include "text/utf8.h"
 
 #include <cjson/cJSON.h>
 #include <setjmp.h>
@@ -162,7 +164,8 @@ static void check_cases(pm_tokenizer *tokenizer, const char *model, uint32_t fla
             expected[count++] = id->valueint;
         }
         char name[128];
-        (void)snprintf(name, sizeof(name), "%s %s", model, cJSON_GetObjectItemCaseSensitive(entry, "name")->valuestring);
+        (void)snprintf(name, sizeof(name), "%s %s", model,
+                       cJSON_GetObjectItemCaseSensitive(entry, "name")->valuestring);
         wrong += !check_tokens(tokenizer, name, text, len, flags, expected, count);
         checked++;
     }
@@ -208,6 +211,65 @@ static void cases_qwen2(void **state)
     check_cases(vocab_from_folder("tokenizers/qwen2", "qwen2"), "Xenova/Qwen1.5-0.5B-Chat", PM_TOKENIZE_SPECIAL);
 }
 
+/* Without the vocabulary: tokens never cross words, so that every end of a word is the
+ * end of one of the recorded tokens. */
+static void check_borders(void **state, const char *model, const char *name)
+{
+    (void)state;
+    char *data = read_asset("tokenizers/vectors-transformers.js/tokenizer_vectors.json");
+    if (data == NULL)
+        skip();
+    hide_nuls(data);
+    pm_pretokenizer pre;
+    pm_cuts cuts = {0}, spare = {0};
+    assert_int_equal(pm_pretokenizer_init(&pre, (pm_text){name, strlen(name)}), PM_OK);
+    cJSON *json = cJSON_Parse(data), *entry, *token;
+    size_t cases = 0, words = 0;
+    cJSON_ArrayForEach(entry, json)
+    {
+        if (strcmp(cJSON_GetObjectItemCaseSensitive(entry, "model")->valuestring, model) != 0)
+            continue;
+        char *text = cJSON_GetObjectItemCaseSensitive(entry, "text")->valuestring;
+        const size_t len = restore_nuls(text);
+        if (memchr(text, '<', len) != NULL)
+            continue; /* may hold special tokens */
+        bool *ends = calloc(len + 1, sizeof(*ends));
+        assert_non_null(ends);
+        size_t at = 0;
+        cJSON_ArrayForEach(token, cJSON_GetObjectItemCaseSensitive(entry, "tokens"))
+        {
+            const char *piece = token->valuestring;
+            for (uint32_t size; *piece != '\0'; piece += size, at++)
+                assert_int_equal(pm_utf8_next(piece, strlen(piece), &size), PM_UTF8_WHOLE);
+            assert_true(at <= len);
+            ends[at] = true;
+        }
+        assert_int_equal(at, len);
+        assert_int_equal(pm_pretokenize(&pre, text, len, &cuts, &spare), PM_OK);
+        for (size_t i = 0; i < cuts.count; i++)
+            if (!ends[cuts.ends[i]])
+                fail_msg("%s: '%s' is cut inside a token, at byte %u", model, text, cuts.ends[i]);
+        words += cuts.count;
+        cases++;
+        free(ends);
+    }
+    print_message("%s: %zu words of %zu texts\n", model, words, cases);
+    assert_true(cases > 0);
+    pm_cuts_finish(&cuts);
+    pm_cuts_finish(&spare);
+    pm_pretokenizer_finish(&pre);
+    cJSON_Delete(json);
+    pm_free(data);
+}
+
+static void borders_llama_bpe(void **state) { check_borders(state, "Xenova/llama3-tokenizer", "llama-bpe"); }
+static void borders_gpt_4o(void **state) { check_borders(state, "Xenova/gpt-4o", "gpt-4o"); }
+static void borders_starcoder(void **state) { check_borders(state, "bigcode/santacoder", "starcoder"); }
+static void borders_deepseek_coder(void **state)
+{
+    check_borders(state, "Xenova/deepseek-coder-1.3b-instruct", "deepseek-coder");
+}
+
 #define VECTORS(test, stem) {"vectors." #test, test, NULL, NULL, (void *)(uintptr_t)(stem)}
 
 int main(void)
@@ -226,6 +288,10 @@ int main(void)
         cmocka_unit_test(cases_gpt2_openai),
         cmocka_unit_test(cases_falcon),
         cmocka_unit_test(cases_qwen2),
+        cmocka_unit_test(borders_llama_bpe),
+        cmocka_unit_test(borders_gpt_4o),
+        cmocka_unit_test(borders_starcoder),
+        cmocka_unit_test(borders_deepseek_coder),
     };
     return cmocka_run_group_tests_name("tokenizer.vectors", tests, NULL, NULL);
 }

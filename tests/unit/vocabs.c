@@ -126,7 +126,8 @@ pm_tokenizer *vocab_small_bpe(const char *pre)
         (void)pm_utf8_encode(pm_byte_to_char((unsigned char)byte), piece);
         list_add(&l, piece, PM_TOKEN_NORMAL, 0);
     }
-    static const char *const merges[] = {"h e", "l l", "he ll", "hell o", "\xc4\xa0 hello", "o r", "w or", "\xc3\x83 \xc2\xa9"};
+    static const char *const merges[] = {"h e", "l l", "he ll", "hell o", "\xc4\xa0 hello", "o r", "w or",
+                                         "\xc3\x83 \xc2\xa9"};
     enum { MERGES = sizeof(merges) / sizeof(merges[0]) };
     pm_text texts[MERGES];
     for (size_t i = 0; i < MERGES; i++) {
