@@ -207,7 +207,7 @@ void pm_vk_commands_destroy(pm_vk_commands *c)
     if (c == NULL)
         return;
     pm_vk_device *d = c->device;
-    (void)d->vk.vkDeviceWaitIdle(d->handle);
+    pm_vk_drain(d);
     d->vk.vkDestroyQueryPool(d->handle, c->queries, NULL);
     d->vk.vkDestroyQueryPool(d->handle, c->borders, NULL);
     d->vk.vkDestroyCommandPool(d->handle, c->pool, NULL);

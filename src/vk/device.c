@@ -201,6 +201,9 @@ static pm_result enumerate(VkInstance instance, candidate **out, uint32_t *count
         n = 0;
     else
         PM_TRY(pm_vk_check(found, "vkEnumeratePhysicalDevices"));
+    if (n == 0)
+        return pm_fail(PM_ERR_UNSUP, "no Vulkan device; on Debian and Ubuntu: apt install mesa-vulkan-drivers "
+                                     "(its lavapipe runs on any CPU)");
     candidate *list = pm_alloc(n, sizeof(*list), "device list");
     if (list == NULL)
         return PM_ERR_NOMEM;
@@ -276,9 +279,6 @@ static pm_result no_match(const candidate *list, uint32_t count, const char *sel
 
 static pm_result choose(const candidate *list, uint32_t count, const char *selector, const candidate **out)
 {
-    if (count == 0)
-        return pm_fail(PM_ERR_UNSUP, "no Vulkan device; on Debian and Ubuntu: apt install mesa-vulkan-drivers "
-                                     "(its lavapipe runs on any CPU)");
     uint32_t matched = 0;
     for (uint32_t i = 0; i < count; i++) {
         if (selector == NULL ? list[i].info.missing[0] != '\0' || matched > 0 : !matches(&list[i], selector))
@@ -320,10 +320,7 @@ static pm_result create_device(pm_vk_device *d, const candidate *c)
     PM_TRY(pm_vk_check(vkCreateDevice(c->physical, &info, NULL, &d->handle), "vkCreateDevice"));
     volkLoadDeviceTable(&d->vk, d->handle);
     d->vk.vkGetDeviceQueue(d->handle, c->queue_family, 0, &d->queue);
-    const VkSemaphoreTypeCreateInfo type = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
-                                            .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE};
-    const VkSemaphoreCreateInfo semaphore = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, .pNext = &type};
-    return pm_vk_check(d->vk.vkCreateSemaphore(d->handle, &semaphore, NULL, &d->timeline), "vkCreateSemaphore");
+    return PM_OK;
 }
 
 static pm_result open_in(pm_vk_device *d, VkInstance instance, const char *selector, bool profile)
@@ -376,7 +373,7 @@ void pm_vk_device_close(pm_vk_device *device)
     if (device == NULL)
         return;
     if (device->handle != VK_NULL_HANDLE) {
-        (void)device->vk.vkDeviceWaitIdle(device->handle);
+        pm_vk_drain(device);
         pm_vk_staging_finish(device);
         pm_vk_pipelines_finish(device);
         pm_vk_profile_finish(device);
@@ -436,8 +433,24 @@ uint64_t pm_vk_device_free_bytes(const pm_vk_device *device)
 
 /* ---------------------------------------------------------------- submit */
 
+static pm_result create_timeline(pm_vk_device *d)
+{
+    const VkSemaphoreTypeCreateInfo type = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_TYPE_CREATE_INFO,
+                                            .semaphoreType = VK_SEMAPHORE_TYPE_TIMELINE};
+    const VkSemaphoreCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO, .pNext = &type};
+    return pm_vk_check(d->vk.vkCreateSemaphore(d->handle, &info, NULL, &d->timeline), "vkCreateSemaphore");
+}
+
+void pm_vk_drain(pm_vk_device *d)
+{
+    if (d->timeline_value > 0)
+        (void)d->vk.vkDeviceWaitIdle(d->handle);
+}
+
 pm_result pm_vk_submit(pm_vk_device *d, const VkCommandBufferSubmitInfo *buffers, uint32_t count)
 {
+    if (d->timeline == VK_NULL_HANDLE) /* here, since a device without hardware compiles but has none */
+        PM_TRY(create_timeline(d));
     const VkSemaphoreSubmitInfo signal = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_SUBMIT_INFO,
                                           .semaphore = d->timeline,
                                           .value = d->timeline_value + 1,
@@ -451,18 +464,20 @@ pm_result pm_vk_submit(pm_vk_device *d, const VkCommandBufferSubmitInfo *buffers
     if (result == VK_SUCCESS)
         d->timeline_value++;
     else
-        (void)d->vk.vkDeviceWaitIdle(d->handle);
+        pm_vk_drain(d);
     return pm_vk_check(result, "vkQueueSubmit2");
 }
 
 pm_result pm_vk_wait(pm_vk_device *d, uint64_t value)
 {
+    if (value == 0)
+        return PM_OK;
     const VkSemaphoreWaitInfo wait = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_WAIT_INFO,
                                       .semaphoreCount = 1,
                                       .pSemaphores = &d->timeline,
                                       .pValues = &value};
     const VkResult result = d->vk.vkWaitSemaphores(d->handle, &wait, UINT64_MAX);
     if (result != VK_SUCCESS)
-        (void)d->vk.vkDeviceWaitIdle(d->handle);
+        pm_vk_drain(d);
     return pm_vk_check(result, "vkWaitSemaphores");
 }

@@ -13,7 +13,7 @@ struct pm_vk_device {
     struct VolkDeviceTable vk;     /* the device's functions; tests swap pointers here */
     VkQueue queue;                 /* compute and transfer */
     uint32_t queue_family;
-    VkSemaphore timeline;
+    VkSemaphore timeline;          /* null until the first submission */
     uint64_t timeline_value;       /* of the last submission */
 
     pm_device_info info;
@@ -35,6 +35,9 @@ struct pm_vk_device {
  * failure of this or of the wait nothing is in flight any more: the caller may free what
  * the device used. */
 PM_MUST_USE pm_result pm_vk_submit(pm_vk_device *device, const VkCommandBufferSubmitInfo *buffers, uint32_t count);
+
+/* Waits until nothing is in flight, whatever happens to it. */
+void pm_vk_drain(pm_vk_device *device);
 
 /* Waits until the submission with this value has ended. */
 PM_MUST_USE pm_result pm_vk_wait(pm_vk_device *device, uint64_t value);

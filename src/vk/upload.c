@@ -131,7 +131,7 @@ pm_result pm_vk_upload(pm_vk_device *d, pm_slice dst, const void *data, uint64_t
     }
     if (result == PM_OK)
         return pm_vk_wait(d, d->timeline_value);
-    (void)d->vk.vkDeviceWaitIdle(d->handle); /* the other half may be under way */
+    pm_vk_drain(d); /* the other half may be under way */
     return result;
 }
 
