@@ -111,6 +111,21 @@ static bool read_bytes(const char *text, double *out)
     return *end == '\0';
 }
 
+/* The index of value in "f16|f32". */
+static bool read_choice(const char *choices, const char *value, uint32_t *index)
+{
+    const size_t len = strlen(value);
+    *index = 0;
+    for (const char *c = choices;; c++, ++*index) {
+        const size_t n = strcspn(c, "|");
+        if (n == len && memcmp(c, value, len) == 0)
+            return true;
+        c += n;
+        if (*c == '\0')
+            return false;
+    }
+}
+
 static int store(const args_spec *spec, const arg *a, const char *value)
 {
     char *end = NULL;
@@ -123,6 +138,11 @@ static int store(const args_spec *spec, const arg *a, const char *value)
             return bad_value(spec, a, value);
         *(uint64_t *)a->target = (uint64_t)number;
         return -1;
+    case ARG_CHOICE:
+        if (read_choice(a->value, value, a->target))
+            return -1;
+        fprintf(stderr, "pumice %s: %s is '%s', expected %s\n", spec->command, a->name, value, a->value);
+        return EXIT_USAGE;
     case ARG_UINT:
     case ARG_FLOAT: break;
     }

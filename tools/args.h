@@ -10,15 +10,23 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+/* An interrupted program exits with 128 + SIGINT, as shells expect. */
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
-typedef enum arg_kind { ARG_FLAG, ARG_TEXT, ARG_UINT, ARG_FLOAT, ARG_BYTES } arg_kind;
+typedef enum arg_kind {
+    ARG_FLAG,                      /* target: bool */
+    ARG_TEXT,                      /* const char * */
+    ARG_UINT,                      /* uint32_t */
+    ARG_FLOAT,                     /* float */
+    ARG_BYTES,                     /* uint64_t; "512M" */
+    ARG_CHOICE,                    /* uint32_t: the index in value, "f16|f32" */
+} arg_kind;
 
 typedef struct arg {
     const char *name;              /* "--temp"; NULL ends a list */
     const char *short_name;        /* "-n", or NULL */
     arg_kind kind;
-    void *target;                  /* bool, const char *, uint32_t, float, uint64_t */
+    void *target;
     double min, max;               /* of numbers */
     const char *value;             /* "T" in the help; NULL for flags */
     const char *help;

@@ -1,8 +1,10 @@
 /* chat.c - pumice chat: a conversation with the model's own template. */
-#include "common.h"
 #include "conversation.h"
+#include "engine.h"
+#include "generate.h"
 
 #include <histedit.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -14,78 +16,86 @@ static const arg chat_args[] = {
     {0},
 };
 
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signal)
-{
-    (void)signal;
-    interrupted = 1;
-}
+typedef struct chat {
+    pm_engine *engine;
+    conversation talk;
+    generation last;               /* of the last answer */
+    uint32_t context_tokens;       /* that one sequence can have here */
+} chat;
 
 /* ---------------------------------------------------------------- answer */
 
-/* Prints the answer as it comes and keeps it. */
-static void take_text(void *context, const char *text, size_t len)
+/* Renders and tokenizes the conversation; owned (free()), NULL after a message. */
+static int32_t *render(const chat *c, size_t *count)
 {
-    conversation_append(context, text, len);
-    write_stdout(NULL, text, len);
-}
-
-/* Renders and tokenizes the conversation. *tokens: owned (free()). */
-static pm_result render(pm_engine *engine, const conversation *c, int32_t **tokens, size_t *count)
-{
+    const pm_tokenizer *tokenizer = pm_engine_tokenizer(c->engine);
+    conversation guarded = {0};
     char *text = NULL;
     size_t len = 0;
-    pm_result result = pm_chat_render(pm_engine_tokenizer(engine), template_name, c->messages, c->count, true, &text, &len);
-    if (result != PM_OK)
-        return result;
-    result = tokenize_all(pm_engine_tokenizer(engine), text, len, PM_TOKENIZE_SPECIAL, tokens, count);
+    conversation_guard(&c->talk, tokenizer, &guarded);
+    const pm_result result = pm_chat_render(tokenizer, template_name, guarded.messages, guarded.count, true, &text, &len);
+    conversation_finish(&guarded);
+    if (result != PM_OK) {
+        fail("chat");
+        return NULL;
+    }
+    int32_t *tokens = engine_tokenize("chat", tokenizer, text, len, PM_TOKENIZE_SPECIAL, count);
     pm_string_free(text);
-    return result;
+    return tokens;
 }
 
-/* The same, dropping the oldest turns until a quarter of the context is left to answer in. */
-static pm_result render_to_fit(pm_engine *engine, conversation *c, int32_t **tokens, size_t *count)
+/* The same, forgetting the oldest turns until there is room for an answer: a quarter of the
+ * context, or less where --max-tokens is less. */
+static int32_t *render_to_fit(chat *c, size_t *count)
 {
-    pm_engine_info info;
-    pm_engine_describe(engine, &info);
-    for (uint32_t dropped = 0;; dropped++) {
-        const pm_result result = render(engine, c, tokens, count);
-        if (result != PM_OK || *count < info.context_tokens - info.context_tokens / 4 || !conversation_drop_oldest(c)) {
-            if (dropped > 0)
-                fprintf(stderr, "[the context of %u tokens is full: the oldest %u turn%s forgotten]\n", info.context_tokens,
-                        dropped, dropped == 1 ? " is" : "s are");
-            return result;
-        }
-        free(*tokens);
-        *tokens = NULL;
+    uint32_t room = c->context_tokens / 4, dropped = 0;
+    if (sample_opts.max_tokens > 0 && sample_opts.max_tokens < room)
+        room = sample_opts.max_tokens;
+    int32_t *tokens = render(c, count);
+    while (tokens != NULL && *count + room > c->context_tokens && conversation_drop_oldest(&c->talk)) {
+        free(tokens);
+        tokens = render(c, count);
+        dropped++;
     }
+    if (dropped > 0)
+        fprintf(stderr, "[the context of %u tokens is full: the oldest %s forgotten]\n", c->context_tokens,
+                dropped == 1 ? "turn is" : "turns are");
+    return tokens;
 }
 
-/* One turn: the user's message is the last of the conversation. */
-static int answer(pm_engine *engine, conversation *c)
+/* Prints the answer as it comes and keeps it. */
+static void take_text(void *context, const pm_event *event)
 {
-    int32_t *tokens = NULL;
+    conversation_append(context, event->text, event->text_len);
+    if (event->text_len > 0)
+        fwrite(event->text, 1, event->text_len, stdout);
+    fflush(stdout);
+}
+
+/* Answers the last message. */
+static bool answer(chat *c)
+{
     size_t count = 0;
-    generation g = {0};
-    pm_result result = render_to_fit(engine, c, &tokens, &count);
-    if (result == PM_OK) {
-        const pm_request_params params = {.tokens = tokens, .token_count = count, .max_tokens = sample_opts.max_tokens,
-                                          .ignore_end = sample_opts.ignore_end, .sample = sample_params()};
-        conversation_add(c, "assistant", "");
-        interrupted = 0;
-        result = generate(engine, &params, take_text, c, &interrupted, &g);
-    }
+    int32_t *tokens = render_to_fit(c, &count);
+    if (tokens == NULL)
+        return false;
+    const pm_request_params params = {.tokens = tokens, .token_count = count, .max_tokens = sample_opts.max_tokens,
+                                      .ignore_end = sample_opts.ignore_end, .sample = sample_params()};
+    conversation_add(&c->talk, "assistant", "");
+    const pm_result result = generate(c->engine, &params, take_text, &c->talk, &c->last);
     free(tokens);
     if (result != PM_OK) {
-        conversation_drop_last(c);
-        return fail("chat");
+        conversation_drop_last(&c->talk);
+        fail("chat");
+        return false;
     }
     putchar('\n');
     fflush(stdout);
-    conversation_trim_last(c);
-    c->last = g;
-    return EXIT_OK;
+    conversation_trim_last(&c->talk);
+    if (c->last.finish == PM_FINISH_CONTEXT)
+        fprintf(stderr, "[the context of %u tokens is full: the answer ends here]\n", c->context_tokens);
+    generation_print(c->engine, &c->last);
+    return true;
 }
 
 /* -------------------------------------------------------------- commands */
@@ -100,7 +110,7 @@ static const char help_text[] =
     "/quit          leave (so does Ctrl-D); Ctrl-C stops an answer\n";
 
 /* True when the line was a command; *quit says whether to leave. */
-static bool run_command(pm_engine *engine, conversation *c, char *line, bool *quit)
+static bool run_command(chat *c, char *line, bool *quit)
 {
     if (line[0] != '/')
         return false;
@@ -112,69 +122,45 @@ static bool run_command(pm_engine *engine, conversation *c, char *line, bool *qu
     else if (strcmp(line, "/quit") == 0)
         *quit = true;
     else if (strcmp(line, "/clear") == 0)
-        conversation_clear(c);
+        conversation_clear(&c->talk);
     else if (strcmp(line, "/system") == 0)
-        conversation_set_system(c, argument);
+        conversation_set_system(&c->talk, argument);
     else if (strcmp(line, "/save") == 0)
-        conversation_save(c, argument);
+        conversation_save(&c->talk, argument);
     else if (strcmp(line, "/load") == 0)
-        conversation_load(c, argument);
+        conversation_load(&c->talk, argument);
     else if (strcmp(line, "/stats") == 0)
-        print_generation(engine, &c->last);
+        generation_print(c->engine, &c->last);
     else
         fprintf(stderr, "unknown command %s; /help lists them\n", line);
     return true;
 }
 
-/* True when the text spells a special token. */
-static bool spells_special(const pm_tokenizer *tokenizer, const char *text)
-{
-    int32_t *plain = NULL, *special = NULL;
-    size_t plain_count = 0, special_count = 0;
-    const bool ok = tokenize_all(tokenizer, text, strlen(text), 0, &plain, &plain_count) == PM_OK &&
-                    tokenize_all(tokenizer, text, strlen(text), PM_TOKENIZE_SPECIAL, &special, &special_count) == PM_OK;
-    const bool differ = !ok || plain_count != special_count ||
-                        memcmp(plain, special, plain_count * sizeof(*plain)) != 0;
-    free(plain);
-    free(special);
-    return differ;
-}
-
-/* The user's words are words: a zero-width space keeps "<|im_end|>" from ending the turn. */
-static void add_user_message(pm_engine *engine, conversation *c, const char *line)
-{
-    conversation_add(c, "user", "");
-    const bool guard = spells_special(pm_engine_tokenizer(engine), line);
-    for (const char *p = line; *p != '\0'; p++) {
-        conversation_append(c, p, 1);
-        if (guard && (*p == '<' || *p == '['))
-            conversation_append(c, "\xe2\x80\x8b", 3);
-    }
-}
-
-/* One line of input: a command or a message. */
-static int take_line(pm_engine *engine, conversation *c, char *line, bool *quit)
+/* One line of input: a command or a message. A message without an answer is forgotten. */
+static bool take_line(chat *c, char *line, bool *quit)
 {
     line[strcspn(line, "\r\n")] = '\0';
-    if (line[0] == '\0' || run_command(engine, c, line, quit))
-        return EXIT_OK;
-    add_user_message(engine, c, line);
-    return answer(engine, c);
+    if (line[0] == '\0' || run_command(c, line, quit))
+        return true;
+    conversation_add(&c->talk, "user", line);
+    if (answer(c))
+        return true;
+    conversation_drop_last(&c->talk);
+    return false;
 }
 
 /* ----------------------------------------------------------------- loops */
 
 /* One prompt per line, until the end of the input. */
-static int talk_to_pipe(pm_engine *engine, conversation *c)
+static int talk_to_pipe(chat *c)
 {
     char *line = NULL;
     size_t capacity = 0;
-    bool quit = false;
-    int code = EXIT_OK;
-    while (!quit && code == EXIT_OK && getline(&line, &capacity, stdin) >= 0)
-        code = take_line(engine, c, line, &quit);
+    bool quit = false, ok = true;
+    while (!quit && ok && !interrupted() && getline(&line, &capacity, stdin) >= 0)
+        ok = take_line(c, line, &quit);
     free(line);
-    return code;
+    return !ok ? EXIT_FAILED : interrupted() ? EXIT_INTERRUPTED : EXIT_OK;
 }
 
 static char *prompt(EditLine *editor)
@@ -185,41 +171,39 @@ static char *prompt(EditLine *editor)
 }
 
 /* With line editing and history; a failed answer ends the turn, not the talk. */
-static int talk_to_terminal(pm_engine *engine, conversation *c)
+static int talk_to_terminal(chat *c)
 {
     EditLine *editor = el_init("pumice", stdin, stdout, stderr);
-    History *history_list = history_init();
+    History *lines = history_init();
     HistEvent event;
     bool quit = false;
-    if (editor == NULL || history_list == NULL) {
+    if (editor == NULL || lines == NULL) {
         fprintf(stderr, "pumice chat: the line editor does not start\n");
         return EXIT_FAILED;
     }
-    history(history_list, &event, H_SETSIZE, 1000);
-    el_set(editor, EL_HIST, history, history_list);
+    history(lines, &event, H_SETSIZE, 1000);
+    el_set(editor, EL_HIST, history, lines);
     el_set(editor, EL_PROMPT, prompt);
     el_set(editor, EL_EDITOR, "emacs");
     el_set(editor, EL_SIGNAL, 0);
     while (!quit) {
         int len = 0;
-        interrupted = 0;
+        interrupts_forget();
         const char *typed = el_gets(editor, &len);
-        if (typed == NULL || len <= 0) {
-            if (!interrupted)
-                break;
+        if (interrupted()) {
             fputs("\n[Ctrl-C stops an answer; /quit or Ctrl-D leaves]\n", stderr);
             el_reset(editor);
             continue;
         }
-        history(history_list, &event, H_ENTER, typed);
-        char *line = strdup(typed);
-        if (line == NULL)
+        if (typed == NULL || len <= 0)
             break;
-        (void)take_line(engine, c, line, &quit);
+        history(lines, &event, H_ENTER, typed);
+        char *line = must(strdup(typed));
+        (void)take_line(c, line, &quit);
         free(line);
     }
     el_end(editor);
-    history_end(history_list);
+    history_end(lines);
     return EXIT_OK;
 }
 
@@ -229,27 +213,24 @@ int chat_main(int argc, char **argv)
     int code = args_parse(&spec, argc, argv);
     if (code >= 0)
         return code;
-    pm_engine *engine = NULL;
-    conversation c = {0};
-    conversation_set_system(&c, system_text != NULL ? system_text : "");
-    code = engine_open("chat", 1, &engine);
+    chat c = {0};
+    code = engine_open("chat", &c.engine);
     if (code < 0) {
-        const struct sigaction action = {.sa_handler = on_interrupt};
-        sigaction(SIGINT, &action, NULL);
+        pm_engine_info info;
+        pm_engine_describe(c.engine, &info);
+        const uint64_t pool_tokens = (uint64_t)info.pages * info.page_tokens;
+        c.context_tokens = pool_tokens < info.context_tokens ? (uint32_t)pool_tokens : info.context_tokens;
+        conversation_set_system(&c.talk, system_text != NULL ? system_text : "");
+        setlocale(LC_CTYPE, ""); /* the line editor's characters */
+        interrupts_catch();
         if (isatty(STDIN_FILENO)) {
-            pm_engine_info info;
-            pm_engine_describe(engine, &info);
             fprintf(stderr, "%s on %s. /help lists the commands.\n", engine_opts.model, info.device);
-            code = talk_to_terminal(engine, &c);
+            code = talk_to_terminal(&c);
         } else {
-            code = talk_to_pipe(engine, &c);
+            code = talk_to_pipe(&c);
         }
-        if (c.last.generated_tokens > 0)
-            print_generation(engine, &c.last);
-        if (engine_opts.profile)
-            engine_print_profile(engine);
     }
-    conversation_finish(&c);
-    pm_engine_destroy(engine);
+    conversation_finish(&c.talk);
+    engine_close(c.engine);
     return code;
 }

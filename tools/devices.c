@@ -1,9 +1,6 @@
 /* devices.c - pumice devices: what Vulkan offers here. */
 #include "common.h"
 
-#include <cjson/cJSON.h>
-#include <stdlib.h>
-
 static bool as_json;
 static const arg devices_args[] = {
     {"--json", NULL, ARG_FLAG, &as_json, 0, 0, NULL, "a JSON array on stdout"},
@@ -64,19 +61,15 @@ int devices_main(int argc, char **argv)
     if (pm_devices_list(infos, 64, &count) != PM_OK)
         return fail("devices");
     count = count < 64 ? count : 64;
-    cJSON *array = cJSON_CreateArray();
+    cJSON *array = as_json ? must(cJSON_CreateArray()) : NULL;
     for (size_t i = 0; i < count; i++) {
         if (as_json)
             cJSON_AddItemToArray(array, to_json(&infos[i]));
         else
             print_text(&infos[i]);
     }
-    if (as_json) {
-        char *text = cJSON_Print(array);
-        puts(text != NULL ? text : "[]");
-        cJSON_free(text);
-    }
-    cJSON_Delete(array);
+    if (as_json)
+        print_json(array);
     if (count == 0)
         fprintf(stderr, "pumice devices: no Vulkan device\n");
     return count > 0 ? EXIT_OK : EXIT_FAILED;

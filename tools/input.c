@@ -1,33 +1,24 @@
-/* input.c - prompts from the command line, a file or standard input. */
+/* input.c - prompts from a file or standard input, token ids from the command line. */
 #include "input.h"
+#include "common.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static bool read_stream(FILE *file, char **text, size_t *len)
 {
-    size_t capacity = 4096;
-    char *data = malloc(capacity);
+    size_t capacity = 4096, n;
+    char *data = must(malloc(capacity));
     *len = 0;
-    while (data != NULL) {
-        const size_t n = fread(data + *len, 1, capacity - *len - 1, file);
+    while ((n = fread(data + *len, 1, capacity - *len - 1, file)) > 0) {
         *len += n;
-        if (n == 0)
-            break;
-        if (capacity - *len < 2) {
-            char *grown = realloc(data, capacity *= 2);
-            if (grown == NULL)
-                free(data);
-            data = grown;
-        }
+        if (capacity - *len < 2)
+            data = must(realloc(data, capacity *= 2));
     }
+    data[*len] = '\0';
     *text = data;
-    if (data != NULL)
-        data[*len] = '\0';
-    return data != NULL && !ferror(file);
+    return !ferror(file);
 }
 
 bool input_read(const char *command, const char *path, char **text, size_t *len)
@@ -39,30 +30,32 @@ bool input_read(const char *command, const char *path, char **text, size_t *len)
         return false;
     }
     const bool ok = read_stream(file, text, len);
-    if (!ok)
+    if (!ok) {
         fprintf(stderr, "pumice %s: %s: cannot read: %s\n", command, path, strerror(errno));
+        free(*text);
+    }
     if (!is_stdin)
         fclose(file);
     return ok;
 }
 
-bool input_tokens(const char *command, const char *text, int **tokens, size_t *count)
+int32_t *input_tokens(const char *command, const char *text, size_t *count)
 {
     size_t capacity = 1;
     for (const char *p = text; *p != '\0'; p++)
         capacity += *p == ',';
-    *tokens = malloc(capacity * sizeof(**tokens));
+    int32_t *tokens = must(malloc(capacity * sizeof(*tokens)));
     *count = 0;
-    for (const char *p = text; *tokens != NULL && *p != '\0';) {
+    for (const char *p = text; *p != '\0' && *p != '\n';) {
         char *end;
         const long id = strtol(p, &end, 10);
-        if (end == p || (*end != ',' && *end != '\0') || id < INT_MIN || id > INT_MAX) {
-            fprintf(stderr, "pumice %s: '%s' is not a list of token ids such as 1,2,3\n", command, text);
-            free(*tokens);
-            return false;
+        if (end == p || strchr(",\n", *end) == NULL || id < INT32_MIN || id > INT32_MAX) {
+            fprintf(stderr, "pumice %s: '%.60s' is not a list of token ids such as 1,2,3\n", command, p);
+            free(tokens);
+            return NULL;
         }
-        (*tokens)[(*count)++] = (int)id;
-        p = *end == ',' ? end + 1 : end;
+        tokens[(*count)++] = (int32_t)id;
+        p = end + (*end == ',');
     }
-    return *tokens != NULL;
+    return tokens;
 }

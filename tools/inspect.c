@@ -1,7 +1,6 @@
 /* inspect.c - pumice inspect: what a GGUF file holds. Needs no Vulkan. */
 #include "common.h"
 
-#include <cjson/cJSON.h>
 #include <stdlib.h>
 
 static const char *model;
@@ -13,17 +12,15 @@ static const arg inspect_args[] = {
     {0},
 };
 
-#define VALUE_BYTES 65536
-
 static void print_text(const pm_model_file *file, const pm_model_summary *s)
 {
-    static char value[VALUE_BYTES];
+    char value[400];
     printf("GGUF version %u, %llu metadata entries, %llu tensors, %.1f M parameters, %.1f MB in %u file%s\n\n",
            s->gguf_version, (unsigned long long)s->metadata_count, (unsigned long long)s->tensor_count,
            (double)s->parameters * 1e-6, (double)s->file_bytes * 1e-6, s->files, s->files == 1 ? "" : "s");
     for (size_t i = 0; i < s->metadata_count; i++) {
         const char *key, *type;
-        pm_model_file_metadata(file, i, true, 8, &key, &type, value, 400);
+        pm_model_file_metadata(file, i, true, 8, &key, &type, value, sizeof(value));
         printf("%-44s %-14s %s\n", key, type, value);
     }
     if (!with_tensors)
@@ -42,9 +39,8 @@ static void print_text(const pm_model_file *file, const pm_model_summary *s)
     }
 }
 
-static void print_json(const pm_model_file *file, const pm_model_summary *s)
+static cJSON *to_json(const pm_model_file *file, const pm_model_summary *s)
 {
-    static char value[VALUE_BYTES];
     cJSON *o = cJSON_CreateObject();
     cJSON_AddNumberToObject(o, "gguf_version", s->gguf_version);
     cJSON_AddNumberToObject(o, "files", s->files);
@@ -54,10 +50,13 @@ static void print_json(const pm_model_file *file, const pm_model_summary *s)
     cJSON *metadata = cJSON_AddObjectToObject(o, "metadata");
     for (size_t i = 0; i < s->metadata_count; i++) {
         const char *key, *type;
-        size_t items = 16;
-        while (pm_model_file_metadata(file, i, true, items, &key, &type, value, sizeof(value)) >= sizeof(value) && items > 0)
-            items /= 2;
-        cJSON_AddItemToObject(metadata, key, cJSON_Parse(value));
+        const size_t len = pm_model_file_metadata(file, i, true, 16, &key, &type, NULL, 0);
+        char *value = must(malloc(len + 1));
+        pm_model_file_metadata(file, i, true, 16, &key, &type, value, len + 1);
+        cJSON *entry = cJSON_AddObjectToObject(metadata, key);
+        cJSON_AddStringToObject(entry, "type", type);
+        cJSON_AddItemToObject(entry, "value", cJSON_Parse(value));
+        free(value);
     }
     if (with_tensors) {
         cJSON *tensors = cJSON_AddArrayToObject(o, "tensors");
@@ -75,10 +74,7 @@ static void print_json(const pm_model_file *file, const pm_model_summary *s)
             cJSON_AddItemToArray(tensors, one);
         }
     }
-    char *text = cJSON_Print(o);
-    puts(text != NULL ? text : "{}");
-    cJSON_free(text);
-    cJSON_Delete(o);
+    return o;
 }
 
 int inspect_main(int argc, char **argv)
@@ -95,7 +91,7 @@ int inspect_main(int argc, char **argv)
     pm_model_summary summary;
     pm_model_file_summary(file, &summary);
     if (as_json)
-        print_json(file, &summary);
+        print_json(to_json(file, &summary));
     else
         print_text(file, &summary);
     pm_model_file_close(file);

@@ -1,5 +1,5 @@
 /* logits.c - pumice logits: the logits of every position, as raw float32. */
-#include "common.h"
+#include "engine.h"
 #include "input.h"
 
 #include <errno.h>
@@ -31,31 +31,8 @@ static bool write_row(void *context, uint32_t position, const float *logits)
     return !w->failed;
 }
 
-static bool get_tokens(pm_engine *engine, int **tokens, size_t *count)
-{
-    char *read = NULL;
-    size_t len = prompt != NULL ? strlen(prompt) : 0;
-    const char *given = prompt != NULL ? prompt : ids;
-    if (strcmp(given, "-") == 0 && !input_read("logits", "-", &read, &len))
-        return false;
-    const char *text = read != NULL ? read : given;
-    bool ok;
-    if (ids != NULL) {
-        if (read != NULL)
-            read[strcspn(read, "\r\n")] = '\0';
-        ok = input_tokens("logits", text, tokens, count);
-    } else {
-        const uint32_t flags = PM_TOKENIZE_SPECIAL | (no_bos ? 0u : (unsigned)PM_TOKENIZE_ADD_BOS);
-        ok = tokenize_all(pm_engine_tokenizer(engine), text, len, flags, tokens, count) == PM_OK;
-        if (!ok)
-            fail("logits");
-    }
-    free(read);
-    return ok;
-}
-
 /* Into a neighbour first, so that OUT is whole or not there. */
-static int write_all(pm_engine *engine, const int *tokens, size_t count)
+static int write_all(pm_engine *engine, const int32_t *tokens, size_t count)
 {
     char temporary[4096];
     pm_engine_info info;
@@ -90,15 +67,24 @@ int logits_main(int argc, char **argv)
         return usage("logits", "give -p TEXT or --tokens IDS");
     if (output == NULL)
         return usage("logits", "-o OUT is missing");
+    const char *given = prompt != NULL ? prompt : ids;
+    char *read = NULL;
+    size_t len = strlen(given), count = 0;
+    if (strcmp(given, "-") == 0 && !input_read("logits", "-", &read, &len))
+        return EXIT_FAILED;
+    given = read != NULL ? read : given;
+    int32_t *tokens = ids != NULL ? input_tokens("logits", given, &count) : NULL;
+    code = ids != NULL && tokens == NULL ? EXIT_USAGE : -1;
     pm_engine *engine = NULL;
-    int *tokens = NULL;
-    size_t count = 0;
-    code = engine_open("logits", 1, &engine);
     if (code < 0)
-        code = get_tokens(engine, &tokens, &count) ? write_all(engine, tokens, count) : EXIT_FAILED;
+        code = engine_open("logits", &engine);
+    if (code < 0 && ids == NULL)
+        tokens = engine_tokenize("logits", pm_engine_tokenizer(engine), given, len,
+                                 PM_TOKENIZE_SPECIAL | (no_bos ? 0u : (unsigned)PM_TOKENIZE_ADD_BOS), &count);
+    if (code < 0)
+        code = tokens != NULL ? write_all(engine, tokens, count) : EXIT_FAILED;
+    engine_close(engine);
     free(tokens);
-    if (engine != NULL && engine_opts.profile)
-        engine_print_profile(engine);
-    pm_engine_destroy(engine);
+    free(read);
     return code;
 }

@@ -3,13 +3,12 @@
  * The text is cut into windows of --ctx tokens that do not overlap. Of each window the
  * second half is scored: position i predicts token i + 1 for i from ctx / 2 to ctx - 2.
  * The first token of a window is BOS where the model adds it. */
-#include "common.h"
+#include "engine.h"
 #include "input.h"
+#include "terminal.h"
 
-#include <cjson/cJSON.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
 
 static const char *text_file;
 static bool as_json;
@@ -22,7 +21,7 @@ static const arg ppl_args[] = {
 
 /* Sums of -log p over the scored tokens. */
 typedef struct score {
-    const int *tokens;             /* of the window */
+    const int32_t *tokens;             /* of the window */
     uint32_t count, vocab;
     double sum, sum_squares;
     uint64_t scored;
@@ -60,10 +59,7 @@ static void print_result(const score *s, size_t windows)
     cJSON_AddNumberToObject(o, "scored_tokens", n);
     cJSON_AddNumberToObject(o, "windows", (double)windows);
     cJSON_AddNumberToObject(o, "window_tokens", window_tokens);
-    char *text = cJSON_Print(o);
-    puts(text != NULL ? text : "{}");
-    cJSON_free(text);
-    cJSON_Delete(o);
+    print_json(o);
 }
 
 static int measure(pm_engine *engine, const char *text, size_t len)
@@ -71,10 +67,10 @@ static int measure(pm_engine *engine, const char *text, size_t len)
     const pm_tokenizer *tokenizer = pm_engine_tokenizer(engine);
     pm_engine_info info;
     pm_engine_describe(engine, &info);
-    int32_t *tokens = NULL;
     size_t count = 0;
-    if (tokenize_all(tokenizer, text, len, PM_TOKENIZE_ADD_BOS, &tokens, &count) != PM_OK)
-        return fail("ppl");
+    int32_t *tokens = engine_tokenize("ppl", tokenizer, text, len, PM_TOKENIZE_ADD_BOS, &count);
+    if (tokens == NULL)
+        return EXIT_FAILED;
     const bool has_bos = count > 0 && tokens[0] == pm_tokenizer_bos(tokenizer);
     const size_t windows = count / window_tokens;
     score s = {.count = window_tokens, .vocab = info.vocab};
@@ -84,16 +80,16 @@ static int measure(pm_engine *engine, const char *text, size_t len)
         code = EXIT_FAILED;
     }
     for (size_t w = 0; w < windows && code == EXIT_OK; w++) {
-        int *window = tokens + w * window_tokens, first = window[0];
+        int32_t *window = tokens + w * window_tokens, first = window[0];
         if (has_bos)
             window[0] = pm_tokenizer_bos(tokenizer);
         s.tokens = window;
-        progress_bar("perplexity", (double)w / (double)windows);
+        terminal_progress("perplexity", (double)w / (double)windows);
         if (pm_engine_score(engine, window, window_tokens, window_tokens / 2, add_position, &s) != PM_OK)
             code = fail("ppl");
         window[0] = first;
     }
-    progress_bar("perplexity", 1.0);
+    terminal_progress("perplexity", 1.0);
     if (code == EXIT_OK)
         print_result(&s, windows);
     free(tokens);
@@ -110,18 +106,18 @@ int ppl_main(int argc, char **argv)
         return usage("ppl", "-f TEXT is missing");
     if (engine_opts.context != 0)
         window_tokens = engine_opts.context;
+    if (window_tokens < 4)
+        return usage("ppl", "--ctx is the window, at least 4 tokens");
     engine_opts.context = window_tokens;
     char *text = NULL;
     size_t len = 0;
     if (!input_read("ppl", text_file, &text, &len))
         return EXIT_FAILED;
     pm_engine *engine = NULL;
-    code = engine_open("ppl", 1, &engine);
+    code = engine_open("ppl", &engine);
     if (code < 0)
         code = measure(engine, text, len);
-    if (engine != NULL && engine_opts.profile)
-        engine_print_profile(engine);
-    pm_engine_destroy(engine);
+    engine_close(engine);
     free(text);
     return code;
 }

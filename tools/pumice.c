@@ -26,7 +26,8 @@ static void print_help(void)
         printf("  %-10s %s\n", commands[i].name, commands[i].summary);
     printf("\n  'pumice COMMAND --help' lists a command's options,\n"
            "  'pumice --help-env' the environment switches, 'pumice --version' the version.\n\n"
-           "Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 failure, 2 usage.\n");
+           "Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 failure, 2 usage,\n"
+           "130 interrupted (Ctrl-C).\n");
 }
 
 static void print_env(void)
@@ -36,7 +37,7 @@ static void print_env(void)
         printf("  %-18s %s\n", variable, text);
 }
 
-int main(int argc, char **argv)
+static int run_command(int argc, char **argv)
 {
     const char *name = argc > 1 ? argv[1] : "";
     for (size_t i = 0; i < COMMANDS; i++)
@@ -67,4 +68,15 @@ int main(int argc, char **argv)
         fprintf(stderr, "; did you mean '%s'?", near);
     fprintf(stderr, " ('pumice --help' lists all)\n");
     return EXIT_USAGE;
+}
+
+/* A result that did not reach stdout is no success. */
+int main(int argc, char **argv)
+{
+    const int code = run_command(argc, argv);
+    if ((fflush(stdout) != 0 || ferror(stdout)) && code == EXIT_OK) {
+        fprintf(stderr, "pumice: standard output cannot be written\n");
+        return EXIT_FAILED;
+    }
+    return code;
 }

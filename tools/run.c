@@ -1,10 +1,11 @@
 /* run.c - pumice run: complete a prompt. */
-#include "common.h"
+#include "engine.h"
+#include "generate.h"
 #include "input.h"
 
-#include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char *prompt_text, *prompt_file;
 static bool no_bos, as_json;
@@ -17,48 +18,48 @@ static const arg run_args[] = {
     {0},
 };
 
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signal)
-{
-    (void)signal;
-    interrupted = 1;
-}
-
-typedef struct collected {
+/* The completion, kept for --json. */
+typedef struct completion {
     char *text;
-    size_t len, capacity;
-} collected;
+    size_t len;
+    cJSON *tokens;
+} completion;
 
-static void collect(void *context, const char *text, size_t len)
+static void keep(void *context, const pm_event *event)
 {
-    collected *c = context;
-    if (c->len + len + 1 > c->capacity) {
-        c->capacity = (c->len + len + 1) * 2;
-        c->text = realloc(c->text, c->capacity);
-        if (c->text == NULL)
-            abort();
-    }
-    memcpy(c->text + c->len, text, len);
-    c->len += len;
+    completion *c = context;
+    c->text = must(realloc(c->text, c->len + event->text_len + 1));
+    if (event->text_len > 0)
+        memcpy(c->text + c->len, event->text, event->text_len);
+    c->len += event->text_len;
     c->text[c->len] = '\0';
+    if (event->token >= 0)
+        cJSON_AddItemToArray(c->tokens, cJSON_CreateNumber(event->token));
 }
 
-static void print_json(const collected *c, const generation *g)
+static void print(void *context, const pm_event *event)
+{
+    (void)context;
+    if (event->text_len > 0)
+        fwrite(event->text, 1, event->text_len, stdout);
+    fflush(stdout);
+}
+
+static cJSON *to_json(const completion *c, const generation *g)
 {
     cJSON *object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "text", c->text != NULL ? c->text : "");
+    cJSON_AddItemToObject(object, "tokens", c->tokens);
     cJSON_AddStringToObject(object, "finish", pm_finish_name(g->finish));
     cJSON_AddNumberToObject(object, "prompt_tokens", g->prompt_tokens);
     cJSON_AddNumberToObject(object, "generated_tokens", g->generated_tokens);
-    cJSON_AddNumberToObject(object, "first_token_s", g->first_token_s);
-    cJSON_AddNumberToObject(object, "total_s", g->total_s);
     cJSON_AddNumberToObject(object, "kv_pages", g->pages_max);
-    char *text = cJSON_Print(object);
-    if (text != NULL)
-        puts(text);
-    cJSON_free(text);
-    cJSON_Delete(object);
+    cJSON *timings = cJSON_AddObjectToObject(object, "timings");
+    cJSON_AddNumberToObject(timings, "first_token_s", g->first_token_s);
+    cJSON_AddNumberToObject(timings, "total_s", g->total_s);
+    cJSON_AddNumberToObject(timings, "prompt_tokens_per_s", generation_prompt_rate(g));
+    cJSON_AddNumberToObject(timings, "generated_tokens_per_s", generation_rate(g));
+    return object;
 }
 
 static int run(pm_engine *engine, const char *prompt, size_t prompt_len)
@@ -69,25 +70,22 @@ static int run(pm_engine *engine, const char *prompt, size_t prompt_len)
                                       .max_tokens = sample_opts.max_tokens,
                                       .ignore_end = sample_opts.ignore_end,
                                       .sample = sample_params()};
-    collected text = {0};
+    completion c = {.tokens = as_json ? must(cJSON_CreateArray()) : NULL};
     generation g;
-    signal(SIGINT, on_interrupt);
-    const pm_result result =
-        generate(engine, &params, as_json ? collect : write_stdout, &text, &interrupted, &g);
-    if (result != PM_OK) {
-        free(text.text);
+    interrupts_catch();
+    if (generate(engine, &params, as_json ? keep : print, &c, &g) != PM_OK) {
+        cJSON_Delete(c.tokens);
+        free(c.text);
         return fail("run");
     }
     if (as_json)
-        print_json(&text, &g);
-    else
-        putchar('\n');
-    free(text.text);
+        print_json(to_json(&c, &g));
+    else if (isatty(STDOUT_FILENO))
+        putchar('\n'); /* for the eye; a file gets the completion alone */
+    free(c.text);
     fflush(stdout);
-    print_generation(engine, &g);
-    if (engine_opts.profile)
-        engine_print_profile(engine);
-    return EXIT_OK;
+    generation_print(engine, &g);
+    return interrupted() ? EXIT_INTERRUPTED : EXIT_OK;
 }
 
 int run_main(int argc, char **argv)
@@ -104,10 +102,10 @@ int run_main(int argc, char **argv)
     if (file != NULL && !input_read("run", file, &read, &len))
         return EXIT_FAILED;
     pm_engine *engine = NULL;
-    code = engine_open("run", 1, &engine);
+    code = engine_open("run", &engine);
     if (code < 0)
         code = run(engine, read != NULL ? read : prompt_text, len);
-    pm_engine_destroy(engine);
+    engine_close(engine);
     free(read);
     return code;
 }

@@ -1,8 +1,7 @@
 /* tokenize.c - pumice tokenize: text to token ids and back. Needs no Vulkan. */
-#include "common.h"
+#include "engine.h"
 #include "input.h"
 
-#include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,53 +18,39 @@ static const arg tokenize_args[] = {
     {0},
 };
 
-static int to_text(const pm_tokenizer *tokenizer)
+static int to_text(const pm_tokenizer *tokenizer, const int32_t *tokens, size_t count)
 {
-    int *tokens;
-    size_t count, len = 0;
-    if (!input_tokens("tokenize", ids, &tokens, &count))
-        return EXIT_USAGE;
+    size_t len = 0;
     pm_result result = pm_detokenize(tokenizer, tokens, count, true, NULL, 0, &len);
-    char *text = result == PM_ERR_FULL || result == PM_OK ? malloc(len + 1) : NULL;
-    if (text != NULL)
-        result = pm_detokenize(tokenizer, tokens, count, true, text, len, &len);
-    free(tokens);
-    if (result != PM_OK || text == NULL) {
-        free(text);
+    if (result != PM_OK && result != PM_ERR_FULL)
         return fail("tokenize");
-    }
-    fwrite(text, 1, len, stdout);
-    putchar('\n');
+    char *text = must(malloc(len + 1));
+    result = pm_detokenize(tokenizer, tokens, count, true, text, len, &len);
+    text[len] = '\0';
+    if (result == PM_OK && as_json)
+        print_json(cJSON_CreateString(text));
+    else if (result == PM_OK && fwrite(text, 1, len, stdout) == len)
+        putchar('\n');
     free(text);
-    return EXIT_OK;
+    return result == PM_OK ? EXIT_OK : fail("tokenize");
 }
 
+/* "1,2,3", with --json "[1,2,3]". */
 static void print_tokens(const int32_t *tokens, size_t count)
 {
-    cJSON *array = cJSON_CreateArray();
-    for (size_t i = 0; i < count; i++) {
-        if (as_json)
-            cJSON_AddItemToArray(array, cJSON_CreateNumber(tokens[i]));
-        else
-            printf("%s%d", i > 0 ? "," : "", tokens[i]);
-    }
-    if (as_json) {
-        char *text = cJSON_PrintUnformatted(array);
-        puts(text != NULL ? text : "[]");
-        cJSON_free(text);
-    } else {
-        putchar('\n');
-    }
-    cJSON_Delete(array);
+    fputs(as_json ? "[" : "", stdout);
+    for (size_t i = 0; i < count; i++)
+        printf("%s%d", i > 0 ? "," : "", tokens[i]);
+    puts(as_json ? "]" : "");
 }
 
 static int to_tokens(const pm_tokenizer *tokenizer, const char *text, size_t len)
 {
     const uint32_t flags = (no_bos ? 0u : (unsigned)PM_TOKENIZE_ADD_BOS) | (no_special ? 0u : (unsigned)PM_TOKENIZE_SPECIAL);
-    int32_t *tokens = NULL;
     size_t count = 0;
-    if (tokenize_all(tokenizer, text, len, flags, &tokens, &count) != PM_OK)
-        return fail("tokenize");
+    int32_t *tokens = engine_tokenize("tokenize", tokenizer, text, len, flags, &count);
+    if (tokens == NULL)
+        return EXIT_FAILED;
     print_tokens(tokens, count);
     free(tokens);
     return EXIT_OK;
@@ -81,6 +66,10 @@ int tokenize_main(int argc, char **argv)
         return usage("tokenize", "-m FILE is missing");
     if ((prompt != NULL) + (prompt_file != NULL) + (ids != NULL) != 1)
         return usage("tokenize", "give one of -p TEXT, -f FILE and --detokenize IDS");
+    size_t given_count = 0;
+    int32_t *given = ids != NULL ? input_tokens("tokenize", ids, &given_count) : NULL;
+    if (ids != NULL && given == NULL)
+        return EXIT_USAGE;
     const char *path = prompt_file != NULL ? prompt_file : prompt != NULL && strcmp(prompt, "-") == 0 ? "-" : NULL;
     char *read = NULL;
     size_t len = prompt != NULL ? strlen(prompt) : 0;
@@ -91,9 +80,10 @@ int tokenize_main(int argc, char **argv)
     if (pm_model_file_open(model, &file) != PM_OK || pm_tokenizer_create(file, &tokenizer) != PM_OK)
         code = fail("tokenize");
     else
-        code = ids != NULL ? to_text(tokenizer) : to_tokens(tokenizer, read != NULL ? read : prompt, len);
+        code = given != NULL ? to_text(tokenizer, given, given_count) : to_tokens(tokenizer, read != NULL ? read : prompt, len);
     pm_tokenizer_destroy(tokenizer);
     pm_model_file_close(file);
     free(read);
+    free(given);
     return code;
 }

@@ -1,0 +1,125 @@
+/* generate.c - one request from submit to its last token. */
+#include "generate.h"
+#include "terminal.h"
+
+#include <signal.h>
+#include <time.h>
+
+sample_options sample_opts = {.temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_penalty = 1.0f};
+const arg sample_args[] = {
+    {"--max-tokens", "-n", ARG_UINT, &sample_opts.max_tokens, 0, 1 << 24, "N", "tokens to generate (default: until the end)"},
+    {"--temp", NULL, ARG_FLOAT, &sample_opts.temperature, 0, 100, "T", "temperature; 0 is greedy (default 0.8)"},
+    {"--top-k", NULL, ARG_UINT, &sample_opts.top_k, 0, 1 << 24, "K", "best K tokens only; 0 = all (default 40)"},
+    {"--top-p", NULL, ARG_FLOAT, &sample_opts.top_p, 0, 1, "P", "nucleus; 1 = all (default 0.95)"},
+    {"--min-p", NULL, ARG_FLOAT, &sample_opts.min_p, 0, 0.999, "P", "at least P times the best token's probability (default 0.05)"},
+    {"--repeat-penalty", NULL, ARG_FLOAT, &sample_opts.repeat_penalty, 0.01, 100, "R", "on the last 64 tokens; 1 = none (default)"},
+    {"--seed", NULL, ARG_UINT, &sample_opts.seed, 0, 4294967295.0, "S", "of the draws; 0 = another each time (default)"},
+    {"--ignore-eos", NULL, ARG_FLAG, &sample_opts.ignore_end, 0, 0, NULL, "go on after an end token"},
+    {0},
+};
+
+pm_sample_params sample_params(void)
+{
+    pm_sample_params p = {.temperature = sample_opts.temperature, .top_p = sample_opts.top_p, .min_p = sample_opts.min_p,
+                          .top_k = sample_opts.top_k, .repeat_penalty = sample_opts.repeat_penalty,
+                          .seed = sample_opts.seed};
+    if (p.seed == 0) {
+        struct timespec now;
+        clock_gettime(CLOCK_REALTIME, &now);
+        p.seed = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    }
+    return p;
+}
+
+/* ------------------------------------------------------------ interrupts */
+
+static volatile sig_atomic_t interrupt_seen;
+
+static void on_interrupt(int signal)
+{
+    (void)signal;
+    interrupt_seen = 1;
+}
+
+/* Without SA_RESTART, so that a read for the next prompt ends, too. */
+void interrupts_catch(void)
+{
+    const struct sigaction action = {.sa_handler = on_interrupt};
+    sigaction(SIGINT, &action, NULL);
+}
+
+bool interrupted(void)
+{
+    return interrupt_seen != 0;
+}
+
+void interrupts_forget(void)
+{
+    interrupt_seen = 0;
+}
+
+/* ------------------------------------------------------------ generation */
+
+double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+pm_result generate(pm_engine *engine, const pm_request_params *params, event_sink *sink, void *context,
+                   generation *out)
+{
+    pm_event events[64];
+    uint64_t id;
+    bool cancelled = false;
+    *out = (generation){0};
+    const double start = now_s();
+    pm_result result = pm_request_submit(engine, params, &id);
+    while (result == PM_OK && pm_engine_busy(engine)) {
+        if (interrupted() && !cancelled) {
+            pm_request_cancel(engine, id);
+            cancelled = true;
+        }
+        size_t count = 0;
+        result = pm_engine_step(engine, events, sizeof(events) / sizeof(events[0]), &count);
+        for (size_t i = 0; i < count && result == PM_OK; i++) {
+            const pm_event *e = &events[i];
+            if (e->token >= 0 && out->first_token_s == 0.0)
+                out->first_token_s = now_s() - start;
+            sink(context, e);
+            out->prompt_tokens = e->prompt_tokens;
+            out->generated_tokens = e->generated_tokens;
+            out->finish = e->finish;
+            if (e->finish == PM_FINISH_ERROR)
+                result = e->error;
+        }
+    }
+    out->total_s = now_s() - start;
+    pm_engine_stats stats;
+    pm_engine_statistics(engine, &stats);
+    out->pages_max = stats.pages_used_max;
+    return result;
+}
+
+double generation_prompt_rate(const generation *g)
+{
+    return g->first_token_s > 0.0 ? g->prompt_tokens / g->first_token_s : 0.0;
+}
+
+/* The first token is the prompt's work. */
+double generation_rate(const generation *g)
+{
+    const double decode_s = g->total_s - g->first_token_s;
+    return g->generated_tokens > 1 && decode_s > 0.0 ? (g->generated_tokens - 1) / decode_s : 0.0;
+}
+
+void generation_print(const pm_engine *engine, const generation *g)
+{
+    pm_engine_info info;
+    pm_engine_describe(engine, &info);
+    fprintf(stderr, "%s%u prompt + %u generated tokens (%s), prompt %.1f tok/s, generation %.1f tok/s, "
+            "first token %.0f ms, %u of %u KV pages%s\n", terminal_dim(), g->prompt_tokens, g->generated_tokens,
+            pm_finish_name(g->finish), generation_prompt_rate(g), generation_rate(g), g->first_token_s * 1e3,
+            g->pages_max, info.pages, terminal_plain());
+}
