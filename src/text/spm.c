@@ -75,8 +75,11 @@ static uint32_t word_len(const work *w, uint32_t start)
         return w->len - start;
     while (is_mark(w->text + at, w->len - at))
         at += 3;
-    const char *mark = memmem(w->text + at, w->len - at, space_mark, 3);
-    return (mark != NULL ? (uint32_t)(mark - w->text) : w->len) - start;
+    while (at < w->len && !is_mark(w->text + at, w->len - at)) {
+        const char *lead = memchr(w->text + at + 1, space_mark[0], w->len - at - 1);
+        at = lead != NULL ? (uint32_t)(lead - w->text) : w->len;
+    }
+    return at - start;
 }
 
 static pm_result reserve(work *w)
