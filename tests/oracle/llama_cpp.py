@@ -30,13 +30,19 @@ except ImportError as missing:
     print(f"skipped: {missing}; tests/oracle/setup.sh venv DIR makes a venv that has it, PUMICE_TEST_VENV=DIR names it")
     sys.exit(77)
 
+try:
+    import gguf
+except ImportError:
+    gguf = None
+
 VOCAB = 32000
 SHAPES = {  # dim: hidden, layers, heads, KV heads
     288: (768, 4, 9, 3),    # head_dim 32; rows are no multiple of 256, so there are no K types
-    768: (2048, 2, 12, 4),  # head_dim 64
+    768: (2048, 1, 12, 4),  # head_dim 64
 }
 BLOCK = {"F16": 1, "Q8_0": 32, "Q4_0": 32, "Q4_K": 256, "Q6_K": 256}
 NMSE_MAX = {"F16": 1e-5, "Q8_0": 1e-3, "Q4_0": 1e-3, "Q4_K": 1e-3, "Q6_K": 1e-3}
+EXACT_MAX = 1e-9  # against the expansion
 NEAR_TIE = {"F16": 0.01, "Q8_0": 0.1, "Q4_0": 0.1, "Q4_K": 0.1, "Q6_K": 0.1}
 
 
@@ -62,10 +68,27 @@ def make_model(program, path, dim, dtype, seed):
                     "--seed", str(seed)], check=True, stdout=subprocess.DEVNULL)
 
 
-def peer_logits(harness, libraries, model, tokens, folder):
+def expand(source, path):
+    """The same model with every tensor in F32."""
+    reader = gguf.GGUFReader(source)
+    writer = gguf.GGUFWriter(path, "llama")
+    for name, field in reader.fields.items():
+        if not name.startswith("GGUF.") and name not in ("general.architecture", "general.file_type"):
+            array = field.types[0] == gguf.GGUFValueType.ARRAY
+            writer.add_key_value(name, field.contents(), field.types[0], field.types[-1] if array else None)
+    for tensor in reader.tensors:
+        values = gguf.quants.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
+        writer.add_tensor(tensor.name, values.reshape([int(n) for n in reversed(tensor.shape)]))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def peer_logits(harness, libraries, model, tokens, folder, kv="f16"):
     tokens_path, out = os.path.join(folder, "tokens.bin"), os.path.join(folder, "peer.bin")
     np.array(tokens, "<i4").tofile(tokens_path)
-    done = subprocess.run([harness, libraries, model, tokens_path, out], stdout=subprocess.PIPE, text=True, check=False)
+    done = subprocess.run([harness, libraries, model, tokens_path, out, kv], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode == 77:
         skip(done.stdout.replace("skipped: ", "").strip())
     if done.returncode != 0:
@@ -87,6 +110,14 @@ def compare(name, dtype, ours, peer):
     print(f"{'ok  ' if ok else 'FAIL'} {name}: {len(peer)} positions, logits' deviation {deviation.mean():.2f}, "
           f"NMSE median {np.median(errors):.1e} worst {errors.max():.1e} (bound {NMSE_MAX[dtype]:.0e}), "
           f"argmax differs at {differ} (gap at most {gap.max():.3f} deviations; {ties} near ties)", flush=True)
+    return ok
+
+
+def compare_expanded(name, ours, peer):
+    errors = nmse(ours, peer, axis=1)
+    ok = bool((errors < EXACT_MAX).all())
+    print(f"{'ok  ' if ok else 'FAIL'} {name} against llama.cpp on its F32 expansion, f32 KV: NMSE median "
+          f"{np.median(errors):.1e} worst {errors.max():.1e} (bound {EXACT_MAX:.0e})", flush=True)
     return ok
 
 
@@ -120,6 +151,15 @@ def main():
                 make_model(args.make_model, model, dim, dtype, args.seed)
             peer = peer_logits(args.harness, libraries, model, tokens, folder)
             bad += not compare(name, dtype, pumice_logits(args.pumice, model, tokens), peer)
+            if gguf is None:
+                print(f"     {name}: not expanded to F32, the gguf package is absent")
+            else:
+                expanded = os.path.join(folder, "expanded.gguf")
+                expand(model, expanded)
+                peer = peer_logits(args.harness, libraries, expanded, tokens, folder, "f32")
+                ours = pumice_logits(args.pumice, model, tokens, ["--kv-type", "f32"])
+                bad += not compare_expanded(name, ours, peer)
+                os.remove(expanded)
             if not args.keep:
                 os.remove(model)
     return 1 if bad else 0
