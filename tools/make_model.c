@@ -6,8 +6,9 @@
  *
  * T: F32 F16 BF16 Q8_0 Q4_0 Q4_K Q6_K, or Q4_K_M (Q4_K with Q6_K for attn_v, ffn_down and the
  * output). Quantised blocks are drawn as blocks: random quants under scales such that weights
- * have mean 0 and deviation 1 / sqrt(k), so that logits are spread and finite. A row whose
- * length is no multiple of a type's block falls back to Q8_0, then F16, and says so.
+ * have mean 0 and deviation 1 / sqrt(k) (1 in an embedding that is not tied), so that logits are
+ * spread and finite. A row whose length is no multiple of a type's block falls back to Q8_0,
+ * then F16, and says so.
  * Everything is a function of the seed: the same command gives the same bytes. */
 #include "base/half.h"
 #include "base/hash.h"
@@ -36,6 +37,7 @@ typedef struct tensor {
     tensor_kind kind;
     pm_dtype type;
     uint64_t k, n, offset, bytes;
+    float deviation;               /* of the weights */
 } tensor;
 
 static tensor tensors[TENSORS_MAX];
@@ -146,7 +148,7 @@ static void write_tensor(FILE *file, const tensor *t)
             else if (t->kind == KIND_FREQS)
                 memcpy(at, &factor, 4);
             else
-                put_block(t->type, at, t->kind == KIND_BIAS ? 0.1f : 1.0f / sqrtf((float)t->k));
+                put_block(t->type, at, t->deviation);
         }
         if (fwrite(row, 1, row_bytes, file) != row_bytes)
             die("cannot write");
@@ -194,6 +196,9 @@ static void add(const options *o, tensor_kind kind, uint64_t k, uint64_t n, cons
     t->n = n;
     t->type = kind == KIND_MATRIX ? type_of(o, name, k) : PM_DTYPE_F32;
     t->bytes = pm_dtype_row_bytes(t->type, k) * n;
+    t->deviation = kind == KIND_BIAS ? 0.1f : 1.0f / sqrtf((float)k);
+    if (!o->tied && strcmp(name, "token_embd.weight") == 0)
+        t->deviation = 1.0f; /* a residual stream of the size of what the layers add */
 }
 
 static void add_layer(const options *o, uint32_t layer)

@@ -13,7 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define BUFFER_BYTES (UINT64_C(512) << 20) /* a buffer takes places until it is this full */
+#define BUFFER_BYTES (UINT64_C(512) << 20) /* a buffer takes places until it is this full, or the device's limit */
 #define STAGING_BYTES (UINT64_C(64) << 20)
 #define PLACE_ALIGN 256u
 
@@ -217,12 +217,14 @@ static pm_result describe(loader *l, uint32_t context)
 static pm_result allocate(loader *l)
 {
     pm_weights *w = l->weights;
+    const uint64_t device_max = pm_vk_device_caps(l->device)->buffer_bytes_max;
+    const uint64_t bytes_max = device_max < BUFFER_BYTES ? device_max : BUFFER_BYTES;
     w->buffers = pm_alloc(l->place_count, sizeof(*w->buffers), "weight buffers");
     if (w->buffers == NULL)
         return PM_ERR_NOMEM;
     for (uint32_t first = 0, last; first < l->place_count; first = last) {
         uint64_t bytes = l->places[first].bytes;
-        for (last = first + 1; last < l->place_count && bytes + l->places[last].bytes <= BUFFER_BYTES; last++)
+        for (last = first + 1; last < l->place_count && bytes + l->places[last].bytes <= bytes_max; last++)
             bytes += l->places[last].bytes;
         pm_vk_buffer **buffer = &w->buffers[w->buffer_count];
         PM_TRY(pm_vk_buffer_create(l->device, bytes, PM_VK_DEVICE, "weights", buffer));
