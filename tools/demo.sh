@@ -6,18 +6,20 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$root/build
 
-# The second run: nothing in the tree is newer than the program.
+# From the second time on: nothing that the program is made of is newer than it.
 is_current() {
   [ -x "$build/pumice" ] &&
-    [ -z "$(find "$root/src" "$root/include" "$root/shaders" "$root/tools" "$root/cmake" "$root/CMakeLists.txt" \
-      -newer "$build/pumice" -type f \( -name '*.[ch]' -o -name '*.comp' -o -name '*.glsl' -o -name '*.txt' -o -name '*.cmake' \) \
-      -print -quit)" ]
+    [ -z "$(find "$root"/{CMakeLists.txt,cmake,include,shaders,src,tools} -newer "$build/pumice" \
+      \( -name '*.[ch]' -o -name '*.comp' -o -name '*.glsl' -o -name '*.txt' -o -name '*.cmake' \) -print -quit)" ]
 }
 
+# Standard input is the chat's.
 if ! is_current; then
-  bash "$root/tools/setup.sh" run
-  cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release >&2
-  cmake --build "$build" --target pumice >&2
-  touch "$build/pumice"
+  {
+    bash "$root/tools/setup.sh" run
+    cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release
+    cmake --build "$build" --target pumice
+    touch "$build/pumice"
+  } </dev/null >&2
 fi
 exec "$build/pumice" chat -m "$root/tools/demo_model/pumice-demo-q8_0.gguf" --temp 0 "$@"

@@ -5,81 +5,78 @@
 # nothing when all is there. On other systems it names what is missing and exits with 1.
 set -euo pipefail
 
-want=${1:?usage: setup.sh run|test}
-
-run_packages=(gcc libc6-dev cmake ninja-build pkg-config glslang-tools
+packages=(gcc libc6-dev cmake ninja-build pkg-config glslang-tools
   libvulkan-dev libvulkan-volk-dev libpcre2-dev libutf8proc-dev libcjson-dev libedit-dev
   libvulkan1 mesa-vulkan-drivers)
-test_packages=(g++ libcmocka-dev vulkan-validationlayers spirv-tools clang python3)
-case $want in
-  run) packages=("${run_packages[@]}") ;;
-  test) packages=("${run_packages[@]}" "${test_packages[@]}") ;;
-  *) echo "usage: setup.sh run|test" >&2; exit 2 ;;
+commands=(cc cmake ninja pkg-config)
+libraries=(vulkan libpcre2-8 libutf8proc libcjson libedit)
+case ${1:-} in
+  run) ;;
+  test)
+    packages+=(libcmocka-dev vulkan-validationlayers spirv-tools python3)
+    commands+=(spirv-val python3)
+    libraries+=(cmocka)
+    ;;
+  *)
+    echo "usage: setup.sh run|test" >&2
+    exit 2
+    ;;
 esac
 
 say() { printf '%s\n' "$*" >&2; }
 
-# Without apt: the tools and libraries, by what the build looks for.
-check_without_apt() {
-  local missing=()
-  local tool header
-  for tool in cc cmake ninja pkg-config; do
-    command -v "$tool" >/dev/null || missing+=("$tool")
-  done
-  command -v glslang >/dev/null || command -v glslangValidator >/dev/null || missing+=(glslang)
-  for header in libpcre2-8 libutf8proc libcjson libedit vulkan; do
-    pkg-config --exists "$header" 2>/dev/null || missing+=("$header (development files)")
-  done
-  if [ ${#missing[@]} -eq 0 ]; then
-    return 0
-  fi
-  say "This system has no apt, so nothing can be installed here. Missing: ${missing[*]}"
-  say "README.md names the packages for Fedora and Arch; volk.h and a Vulkan driver are needed, too."
-  return 1
-}
+# ---- without apt: what the build would not find ----
 
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
-  check_without_apt
-  exit
+  missing=()
+  for command in "${commands[@]}"; do
+    command -v "$command" >/dev/null || missing+=("$command")
+  done
+  command -v glslang >/dev/null || command -v glslangValidator >/dev/null || missing+=(glslang)
+  for library in "${libraries[@]}"; do
+    pkg-config --exists "$library" 2>/dev/null || missing+=("$library")
+  done
+  [ ${#missing[@]} -gt 0 ] || exit 0
+  say "This system has no apt, so nothing can be installed from here. Not found: ${missing[*]}"
+  say "README.md names the packages for Fedora, Arch and the LunarG SDK. A Vulkan driver and volk.h are needed, too."
+  exit 1
 fi
+
+# ---- with apt ----
 
 is_installed() { dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null | grep -qx installed; }
 is_offered() { apt-cache show --no-all-versions "$1" >/dev/null 2>&1; }
+apt() {
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@" </dev/null >&2
+}
 
 missing=()
 for package in "${packages[@]}"; do
   is_installed "$package" || missing+=("$package")
 done
 # SwiftShader, the second driver of the tests, comes inside Debian's chromium package.
-# Ubuntu's is a snap without it: there the tests need PUMICE_SWIFTSHADER_ICD.
-if [ "$want" = test ] && [ ! -e /usr/lib/chromium/vk_swiftshader_icd.json ] && ! grep -qi '^ID=ubuntu' /etc/os-release; then
-  missing+=(chromium)
+wants_swiftshader=
+if [ "$1" = test ] && ! "$(dirname "${BASH_SOURCE[0]}")/swiftshader.sh" >/dev/null; then
+  wants_swiftshader=1
 fi
-# The sanitizers' and fuzzers' run time of clang has its version in its name.
-if [ "$want" = test ] && ! ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.fuzzer-x86_64.a >/dev/null 2>&1; then
-  needs_clang_rt=1
-else
-  needs_clang_rt=
-fi
-if [ ${#missing[@]} -eq 0 ] && [ -z "$needs_clang_rt" ]; then
-  exit 0
-fi
+[ ${#missing[@]} -gt 0 ] || [ -n "$wants_swiftshader" ] || exit 0
 
 as_root=()
 if [ "$(id -u)" -ne 0 ]; then
-  command -v sudo >/dev/null || { say "Not root and no sudo; install by hand: ${missing[*]}"; exit 1; }
   as_root=(sudo)
+  command -v sudo >/dev/null || { say "Not root and no sudo. Install: ${missing[*]}"; exit 1; }
 fi
-apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@" >&2; }
 
-is_offered "${missing[0]:-clang}" || { say "Reading the package lists"; apt update; }
-if [ -n "$needs_clang_rt" ]; then
-  version=$(apt-cache depends clang 2>/dev/null | sed -n 's/.*Depends: clang-\([0-9]*\)$/\1/p' | head -n 1)
-  if [ -n "$version" ] && is_offered "libclang-rt-$version-dev"; then
-    missing+=("libclang-rt-$version-dev")
+is_offered "${missing[0]:-chromium}" || { say "Reading the package lists"; apt update; }
+if [ -n "$wants_swiftshader" ]; then
+  if is_offered chromium; then
+    missing+=(chromium)
+  else
+    say "No chromium package here (Ubuntu's is a snap): SwiftShader has to come from elsewhere, see tools/swiftshader.sh"
   fi
 fi
-if [ ${#missing[@]} -gt 0 ]; then
-  say "Installing: ${missing[*]}"
-  apt install -y --no-install-recommends "${missing[@]}" || { apt update; apt install -y --no-install-recommends "${missing[@]}"; }
-fi
+[ ${#missing[@]} -gt 0 ] || exit 0
+say "Installing: ${missing[*]}"
+apt install -y --no-install-recommends "${missing[@]}" ||
+  { say "Once more with new package lists"; apt update; apt install -y --no-install-recommends "${missing[@]}"; }

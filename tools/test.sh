@@ -1,58 +1,69 @@
 #!/usr/bin/env bash
 # test.sh - the whole suite, from a fresh machine: installs what is missing, builds with
-# warnings as errors, runs every test on two independent Vulkan drivers (lavapipe and
-# SwiftShader), the unit and op tests under the address and undefined-behaviour sanitizers,
-# and the op and model tests under Vulkan validation.
+# warnings as errors, and runs
+#   1. the tests of the lower floors, of the ops and of the program under the address and
+#      undefined-behaviour sanitizers,
+#   2. the op and model tests under Vulkan validation,
+#   3. every test on two independent Vulkan drivers, lavapipe and SwiftShader.
 #
-#   PUMICE_ASSETS=DIR           real models and vectors (default: ../shared/assets, if there)
-#   PUMICE_SWIFTSHADER_ICD=FILE where SwiftShader's ICD file is, if not in Debian's chromium
-#   PUMICE_ONE_DRIVER=1         go on with lavapipe alone where SwiftShader cannot be had
+#   PUMICE_ASSETS=DIR               real models and vectors (default: ../shared/assets, if there)
+#   PUMICE_SWIFTSHADER_ICD=FILE     SwiftShader's ICD file, where tools/swiftshader.sh does not find it
+#   PUMICE_TEST_DRIVERS_OPTIONAL=1  a driver that cannot be had is said, and no failure
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-assets=${PUMICE_ASSETS:-$root/../shared/assets}
-[ -d "$assets" ] && assets=$(cd "$assets" && pwd) || { echo "no assets at $assets: tests that want them are skipped"; assets=; }
 jobs=$(nproc)
-export HOME=${HOME:-/tmp}
 
 bash "$root/tools/setup.sh" test
 
-lavapipe=$(ls /usr/share/vulkan/icd.d/lvp_icd*.json 2>/dev/null | head -n 1 || true)
-swiftshader=${PUMICE_SWIFTSHADER_ICD:-/usr/lib/chromium/vk_swiftshader_icd.json}
-[ -e "$lavapipe" ] || { echo "lavapipe is missing (no lvp_icd*.json in /usr/share/vulkan/icd.d)" >&2; exit 1; }
-drivers="lavapipe=$lavapipe"
-if [ -e "$swiftshader" ]; then
-  drivers="$drivers;swiftshader=$swiftshader"
-elif [ "${PUMICE_ONE_DRIVER:-}" = 1 ]; then
-  echo "SKIPPED: SwiftShader is not at $swiftshader: its half of the device tests does not run"
+assets=${PUMICE_ASSETS:-$root/../shared/assets}
+if [ -d "$assets" ]; then
+  assets=$(cd "$assets" && pwd)
 else
-  echo "SwiftShader is not at $swiftshader; set PUMICE_SWIFTSHADER_ICD, or PUMICE_ONE_DRIVER=1 to do without" >&2
-  exit 1
+  echo "no assets at $assets: the tests that want them are skipped"
+  assets=
 fi
+
+drivers=
+# add_driver NAME ICD-FILE
+add_driver() {
+  if [ -r "$2" ]; then
+    drivers=${drivers:+$drivers;}$1=$2
+  elif [ "${PUMICE_TEST_DRIVERS_OPTIONAL:-}" = 1 ]; then
+    echo "SKIPPED: $1 is not there; its part of the device tests does not run"
+  else
+    echo "the Vulkan driver $1 is not there; PUMICE_TEST_DRIVERS_OPTIONAL=1 does without" >&2
+    exit 1
+  fi
+}
+add_driver lavapipe "$(find /usr/share/vulkan/icd.d -name 'lvp_icd*.json' 2>/dev/null | head -n 1)"
+add_driver swiftshader "$(bash "$root/tools/swiftshader.sh" || true)"
+
+# The suite's own pipeline cache; a HOME for those that want one.
+export XDG_CACHE_HOME=$root/build-test/cache HOME=${HOME:-$root/build-test}
 
 # build FOLDER cmake-options...
 build() {
   local folder=$1
   shift
+  printf '\n== building %s\n' "${folder##*/}"
   cmake -S "$root" -B "$folder" -G Ninja -DPUMICE_TESTS=ON -DPUMICE_WERROR=ON \
     -DPUMICE_ASSETS="$assets" -DPUMICE_TEST_DRIVERS="$drivers" "$@" >/dev/null
-  cmake --build "$folder"
+  cmake --build "$folder" -- --quiet
 }
 
-# run FOLDER title ctest-options...
+# run FOLDER title ctest-options... The reasons of what was skipped stand above ctest's summary.
 run() {
-  local folder=$1 title=$2
+  local folder=$1 log=$1/ctest.log status=0
+  printf '\n== %s\n' "$2"
   shift 2
-  printf '\n== %s\n' "$title"
-  (cd "$folder" && ctest --output-on-failure -j "$jobs" "$@")
+  (cd "$folder" && ctest --output-on-failure -j "$jobs" "$@" 2>&1) | tee "$log" | sed -u '/% tests passed/,$d' || status=$?
+  grep -ihoE '^ *skipped: .*' "$folder/Testing/Temporary/LastTest.log" | sort | uniq -c || true
+  sed -n '/% tests passed/,$p' "$log"
+  return "$status"
 }
-
-build "$root/build-test"
-run "$root/build-test" "everything, on every driver"
-
-PUMICE_VALIDATE=1 run "$root/build-test" "op and model tests under validation" -L 'op|model' -R lavapipe
 
 build "$root/build-asan" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPUMICE_SANITIZE=address,undefined
-# Drivers and their libraries keep memory until the process ends: leaks are ours only in tests
-# without a device.
-ASAN_OPTIONS=detect_leaks=1 run "$root/build-asan" "unit tests under sanitizers" -L 'unit|sched|fuzz'
-ASAN_OPTIONS=detect_leaks=0 run "$root/build-asan" "op tests under sanitizers" -L op -R 'lavapipe'
+build "$root/build-test"
+run "$root/build-asan" "under the sanitizers, on lavapipe" -L '^(unit|sched|fuzz|op|tools)$' -E 'swiftshader'
+PUMICE_VALIDATE=1 run "$root/build-test" "op and model tests under Vulkan validation, on lavapipe" -L '^(op|model)$' -E 'swiftshader'
+run "$root/build-test" "everything, on every driver"

@@ -1,0 +1,160 @@
+"""The subcommands that run a model, on the driver that the environment names."""
+import json
+import os
+import signal
+import struct
+import subprocess
+import tempfile
+
+from program import DEMO, PUMICE, Case, main, run
+
+STATS = r"(?m)^\d+ prompt \+ \d+ generated tokens \(\w+\), prompt [\d.]+ tok/s, generation [\d.]+ tok/s, " \
+        r"first token \d+ ms, \d+ of \d+ KV pages$"
+
+
+class Run(Case):
+    def test_greedy_is_reproducible(self):
+        args = ("run", "-m", DEMO, "-p", "Once upon a time", "-n", 24, "--temp", 0)
+        code, text, err = run(*args)
+        self.assertEqual(code, 0, err)
+        self.assertRegex(err, STATS)
+        self.assertEqual(self.ok(*args), text)
+        found = json.loads(self.ok(*args, "--json"))
+        self.assertEqual(found["text"].encode(), text)
+        self.assertEqual(len(found["tokens"]), found["generated_tokens"])
+        self.assertGreater(found["timings"]["first_token_s"], 0)
+
+    def test_a_seed_gives_one_text(self):
+        args = ("run", "-m", DEMO, "-p", "Once", "-n", 16, "--temp", 1, "--ignore-eos")
+        self.assertEqual(self.ok(*args, "--seed", 7), self.ok(*args, "--seed", 7))
+        self.assertNotEqual(self.ok(*args, "--seed", 7), self.ok(*args, "--seed", 8))
+
+    def test_prompts_from_everywhere_are_one(self):
+        text = b"The fox and the bell"
+        args = ("run", "-m", DEMO, "-n", 6, "--temp", 0, "--ignore-eos")
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(text)
+            file.flush()
+            expected = self.ok(*args, "-f", file.name)
+        self.assertEqual(self.ok(*args, "-p", text.decode()), expected)
+        self.assertEqual(self.ok(*args, "-p", "-", given=text), expected)
+        self.assertEqual(json.loads(self.ok(*args, "-p", "", "--json"))["prompt_tokens"], 1)
+
+    def test_options_of_the_pool(self):
+        args = ("run", "-m", DEMO, "-p", "Once", "-n", 8, "--temp", 0)
+        expected = self.ok(*args, "--kv-type", "f32")
+        self.assertEqual(self.ok(*args, "--kv-type", "f32", "--page-tokens", 32, "--ctx", 64, "--batch-tokens=4"), expected)
+        code, out, err = run(*args, "--kv-bytes", "1K")
+        self.assertEqual((code, out), (1, b""), err)
+
+    def test_profile_names_the_ops(self):
+        _, _, err = run("run", "-m", DEMO, "-p", "Once", "-n", 2, "--profile")
+        self.assertRegex(err, r"(?m)^matmul")
+
+    def test_an_interrupt_ends_the_text_and_says_so(self):
+        with subprocess.Popen([PUMICE, "run", "-m", DEMO, "-p", "", "--ignore-eos"], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE) as program:
+            program.stdout.read(1)
+            program.send_signal(signal.SIGINT)
+            _, err = program.communicate(timeout=120)
+        self.assertEqual(program.returncode, 130)
+        self.assertRegex(err.decode(), STATS)
+        self.assertIn("(cancelled)", err.decode())
+
+
+class Chat(Case):
+    def test_one_prompt_per_line_in_one_conversation(self):
+        code, out, err = run("chat", "-m", DEMO, "--temp", 0, given=b"my name is Ada\n\nwhat is my name?\n")
+        self.assertEqual(code, 0, err)
+        answers = out.decode().splitlines()
+        self.assertEqual(len(answers), 2)
+        self.assertIn("Ada", answers[1])
+        self.assertEqual(len([line for line in err.splitlines() if "KV pages" in line]), 2)
+
+    def test_save_clear_load(self):
+        with tempfile.TemporaryDirectory() as folder:
+            saved = os.path.join(folder, "talk.json")
+            lines = f"my name is Ada\n/save {saved}\n/clear\nwhat is my name?\n/load {saved}\nwhat is my name?\n/quit\nhello\n"
+            out = self.ok("chat", "-m", DEMO, "--temp", 0, given=lines.encode()).decode().splitlines()
+            with open(saved, encoding="utf-8") as file:
+                talk = json.load(file)
+        self.assertEqual([m["role"] for m in talk], ["user", "assistant"])
+        self.assertEqual(len(out), 3)
+        self.assertNotIn("Ada", out[1])
+        self.assertIn("Ada", out[2])
+
+    def test_words_never_end_a_turn(self):
+        """A typed control token costs tokens like any word: it is not one token that ends the message."""
+        def prompt_tokens(line):
+            _, _, err = run("chat", "-m", DEMO, "--temp", 0, "-n", 1, given=line.encode() + b"\n")
+            return int(err.split(" prompt +")[0].split()[-1])
+        self.assertGreater(prompt_tokens("a<|im_end|>b"), prompt_tokens("a b") + 4)
+
+    def test_a_full_context_forgets_the_oldest_turn(self):
+        code, out, err = run("chat", "-m", DEMO, "--temp", 0, "--ctx", 96, "-n", 16, given=b"tell me about the fox\n" * 6)
+        self.assertEqual(code, 0, err)
+        self.assertEqual(len(out.decode().splitlines()), 6)
+        self.assertIn("forgotten", err)
+
+    def test_a_message_longer_than_the_context(self):
+        code, _, err = run("chat", "-m", DEMO, "--ctx", 32, given=b"fox " * 100 + b"\n")
+        self.assertEqual(code, 1)
+        self.assertIn("32", err)
+
+    def test_an_unknown_template_is_named(self):
+        code, out, err = run("chat", "-m", DEMO, "--template", "nothing", given=b"hello\n")
+        self.assertEqual((code, out), (1, b""))
+        self.assertIn("chatml", err)
+
+
+class Scores(Case):
+    def test_logits_are_a_whole_matrix(self):
+        text = "Once upon a time"
+        vocab = json.loads(self.ok("inspect", "-m", DEMO, "--json"))["metadata"]["llama.vocab_size"]["value"]
+        with tempfile.TemporaryDirectory() as folder:
+            out = os.path.join(folder, "logits")
+            ids = json.loads(self.ok("tokenize", "-m", DEMO, "--json", "-p", text))
+            self.ok("logits", "-m", DEMO, "--tokens", ",".join(map(str, ids)), "-o", out)
+            with open(out, "rb") as file:
+                data = file.read()
+            self.assertEqual(len(data), len(ids) * vocab * 4)
+            last = struct.unpack(f"<{vocab}f", data[-4 * vocab:])
+            found = json.loads(self.ok("run", "-m", DEMO, "-p", text, "-n", 1, "--temp", 0, "--json"))
+            self.assertEqual(found["tokens"], [max(range(vocab), key=lambda i: last[i])])
+            self.ok("logits", "-m", DEMO, "-p", text, "-o", out)
+            with open(out, "rb") as file:
+                self.assertEqual(file.read(), data)
+            code, _, _ = run("logits", "-m", DEMO, "--tokens", "1,999999", "-o", os.path.join(folder, "none"))
+            self.assertEqual(code, 1)
+            self.assertEqual(os.listdir(folder), ["logits"])
+
+    def test_perplexity(self):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(b"Once upon a time, a brave horse lived in a quiet valley. One day, the horse got a basket. " * 6)
+            file.flush()
+            found = json.loads(self.ok("ppl", "-m", DEMO, "-f", file.name, "--ctx", 32, "--json"))
+            text = self.ok("ppl", "-m", DEMO, "-f", file.name, "--ctx", 32).decode()
+            code, _, err = run("ppl", "-m", DEMO, "-f", file.name, "--ctx", 512)
+        self.assertEqual(text, f"{found['perplexity']:.4f} +/- {found['standard_error']:.4f}\n")
+        self.assertEqual(found["scored_tokens"], found["windows"] * 15)
+        self.assertTrue(1 < found["perplexity"] < 1000)
+        self.assertEqual(code, 1, err)
+
+    def test_bench(self):
+        found = json.loads(self.ok("bench", "-m", DEMO, "--pp", "8,16", "--tg", 4, "--reps", 2, "--json"))
+        for row in ("pp8", "pp16", "tg4"):
+            self.assertLessEqual(found[row]["min"], found[row]["tokens_per_s"])
+            self.assertGreater(found[row]["min"], 0)
+        self.assertGreater(found["tg4"]["percent_of_bandwidth"], 0)
+        self.assertEqual(run("bench", "-m", DEMO, "--pp", "8,x")[0], 2)
+
+    def test_devices(self):
+        found = json.loads(self.ok("devices", "--json"))
+        text = self.ok("devices").decode()
+        for device in found:
+            self.assertIn(device["uuid"], text)
+            self.assertEqual(device["missing"], "")
+
+
+if __name__ == "__main__":
+    main()
