@@ -45,7 +45,7 @@ def plain(theta):
 
 
 # name: (model class, configuration). Every one differs from the others in what its name says; sizes that are no
-# multiple of 32 or 64 and groups of 1, 2, 3 and 4 query heads come along.
+# multiple of 32 or 64, groups of 1 to 4 query heads, and an epsilon that is large enough to be missed come along.
 MODELS = {
     "llama-gqa": (LlamaForCausalLM, LlamaConfig(
         **SMALL, hidden_size=64, intermediate_size=172, num_attention_heads=4, num_key_value_heads=2,
@@ -64,7 +64,7 @@ MODELS = {
             "rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0})),
     "llama-headdim": (LlamaForCausalLM, LlamaConfig(
         **SMALL, hidden_size=56, intermediate_size=72, num_attention_heads=4, num_key_value_heads=2, head_dim=40,
-        rms_norm_eps=1e-5, tie_word_embeddings=False, rope_parameters=plain(10000.0))),
+        rms_norm_eps=0.02, tie_word_embeddings=False, rope_parameters=plain(10000.0))),
     "llama-biases": (LlamaForCausalLM, LlamaConfig(
         **SMALL, hidden_size=48, intermediate_size=68, num_attention_heads=3, num_key_value_heads=3,
         attention_bias=True, mlp_bias=True, rms_norm_eps=1e-5, tie_word_embeddings=False,
@@ -96,7 +96,7 @@ def random_model(seed):
         rope = dict(MODELS["llama-rope3"][1].rope_parameters, original_max_position_embeddings=r.choice([32, 64, 100]))
     shape = dict(SMALL, num_hidden_layers=r.randint(1, 3), hidden_size=dim, intermediate_size=r.randint(16, 240),
                  num_attention_heads=heads, num_key_value_heads=kv_heads, rope_parameters=rope,
-                 rms_norm_eps=r.choice([1e-6, 1e-5]), tie_word_embeddings=r.random() < 0.4)
+                 rms_norm_eps=r.choice([1e-6, 1e-5, 0.01]), tie_word_embeddings=r.random() < 0.4)
     if cls is Qwen2ForCausalLM:
         return cls, Qwen2Config(**shape)
     if cls is MistralForCausalLM:
