@@ -7,13 +7,19 @@
 #include "push_matmul.h"
 
 
-/* One shader; a variant is how many rows of x stay in registers while a block of weights
- * is there. All of them need nothing but the floor. */
+/* A variant is a shader and how many rows of x stay in registers while a block of weights is
+ * there. "rows" needs nothing but the floor; "lanes" wants subgroups of 8 with shuffle, and
+ * pays where lanes are a CPU's vector. Within a shader, ascending. */
 static const struct matmul_variant {
-    const char *name;
+    const char *name, *module;
     uint32_t tokens;
+    bool lanes;
 } matmul_variants[] = {
-    {"rows1", 1}, {"rows2", 2}, {"rows4", 4}, {"rows8", 8}, {"rows16", 16},
+    {"rows1", "matmul", 1, false},        {"rows2", "matmul", 2, false},
+    {"rows4", "matmul", 4, false},        {"rows8", "matmul", 8, false},
+    {"rows16", "matmul", 16, false},      {"lanes1", "matmul_lanes", 1, true},
+    {"lanes2", "matmul_lanes", 2, true},  {"lanes4", "matmul_lanes", 4, true},
+    {"lanes8", "matmul_lanes", 8, true},  {"lanes16", "matmul_lanes", 16, true},
 };
 
 #define VARIANTS (sizeof(matmul_variants) / sizeof(matmul_variants[0]))
@@ -26,17 +32,20 @@ const char *pm_matmul_variant(uint32_t index)
 bool pm_matmul_variant_fits(uint32_t index, const pm_vk_caps *caps, const pm_matmul *m)
 {
     (void)m;
-    return index < VARIANTS && caps->shared_bytes >= matmul_variants[index].tokens * 256 * 4;
+    if (index >= VARIANTS)
+        return false;
+    if (matmul_variants[index].lanes)
+        return (caps->bits & PM_CAP_BIT(SUBGROUP)) && caps->subgroup_min >= 8;
+    return caps->shared_bytes >= matmul_variants[index].tokens * 256 * 4;
 }
 
-/* Slices of k, so that a wide device has enough lanes: about 64 lanes for each of its
- * multiprocessors' slots when n is small, one slice where outputs alone suffice or lanes
- * are a loop (CPU). */
-static uint32_t slices_for(const pm_vk_caps *caps, const pm_matmul *m, uint32_t tokens, uint32_t blocks)
+/* Slices of k, so that a wide device has enough lanes where outputs alone are too few; one
+ * where lanes are a loop (CPU). */
+static uint32_t slices_for(const pm_vk_caps *caps, const pm_matmul *m, const struct matmul_variant *v, uint32_t blocks)
 {
-    if (caps->is_cpu)
+    if (caps->is_cpu || v->lanes)
         return 1;
-    const uint64_t tiles = (uint64_t)pm_div_up(m->weight.n, PM_WEIGHT_GROUP) * pm_div_up(m->rows_max, tokens);
+    const uint64_t tiles = (uint64_t)pm_div_up(m->weight.n, PM_WEIGHT_GROUP) * pm_div_up(m->rows_max, v->tokens);
     uint32_t slices = 1;
     while (slices < 8 && slices * 2 <= blocks && tiles * slices < 4096 && slices * 2 * PM_WEIGHT_GROUP <= caps->workgroup_max)
         slices *= 2;
@@ -58,15 +67,18 @@ pm_result pm_matmul_record_variant(pm_vk_recorder *recorder, const pm_matmul *m,
     pm_assert(index < VARIANTS && m->x_stride % PM_ROW_ALIGN == 0 && m->x_stride >= m->weight.k);
     pm_assert(m->y_stride >= m->weight.n && m->rows_max > 0);
     pm_vk_device *device = pm_vk_recorder_device(recorder);
+    if (!pm_matmul_variant_fits(index, pm_vk_device_caps(device), m))
+        return pm_fail(PM_ERR_UNSUP, "matmul: variant %s needs %s, which the device lacks", matmul_variants[index].name,
+                       matmul_variants[index].lanes ? "subgroups of 8 with shuffle" : "more shared memory");
     const pm_weight_view view = pm_weight_view_of(&m->weight);
-    const uint32_t tokens = matmul_variants[index].tokens;
-    const uint32_t slices = slices_for(pm_vk_device_caps(device), m, tokens, view.blocks);
+    const struct matmul_variant *v = &matmul_variants[index];
+    const uint32_t slices = slices_for(pm_vk_device_caps(device), m, v, view.blocks);
     char module[32];
-    PM_TRY(pm_weight_module("matmul", m->weight.type, module, sizeof(module)));
+    PM_TRY(pm_weight_module(v->module, m->weight.type, module, sizeof(module)));
     const pm_vk_pipeline_key key = {
         .module = module,
-        .spec_count = 3,
-        .spec = {{PM_SPEC_LOCAL_X, PM_WEIGHT_GROUP * slices}, {PM_SPEC_MATMUL_TOKENS, tokens},
+        .spec_count = v->lanes ? 1 : 3,
+        .spec = {{PM_SPEC_MATMUL_TOKENS, v->tokens}, {PM_SPEC_LOCAL_X, PM_WEIGHT_GROUP * slices},
                  {PM_SPEC_MATMUL_SLICES, slices}},
         .push_bytes = sizeof(pm_push_matmul),
     };
@@ -87,7 +99,7 @@ pm_result pm_matmul_record_variant(pm_vk_recorder *recorder, const pm_matmul *m,
     pm_vk_dispatch dispatch = {
         .op = profile_name(m->weight.type),
         .push = &push,
-        .groups = {pm_div_up(m->weight.n, PM_WEIGHT_GROUP), pm_div_up(m->rows_max, tokens), 1},
+        .groups = {pm_div_up(m->weight.n, PM_WEIGHT_GROUP), pm_div_up(m->rows_max, v->tokens), 1},
         .access_count = 5,
         .access = {{m->weight.data, false}, {m->bias, false}, {m->x, false}, {m->y, true}, {m->rows, false}},
         .bytes = pm_weight_read_bytes(&m->weight) + (uint64_t)m->rows_max * (m->weight.k + m->weight.n) * 4,
@@ -97,16 +109,19 @@ pm_result pm_matmul_record_variant(pm_vk_recorder *recorder, const pm_matmul *m,
     return pm_vk_record(recorder, &dispatch);
 }
 
-/* The fewest rows that hold all of rows_max, else the most. */
+/* Of the shader for this kind of device, the fewest rows that hold all of rows_max, else the
+ * most. */
 static uint32_t choose(const pm_vk_caps *caps, const pm_matmul *m)
 {
     uint32_t best = 0;
-    for (uint32_t i = 0; i < VARIANTS; i++) {
-        if (!pm_matmul_variant_fits(i, caps, m))
-            continue;
-        best = i;
-        if (matmul_variants[i].tokens >= m->rows_max)
-            break;
+    for (int lanes = 0; lanes <= (caps->is_cpu ? 1 : 0); lanes++) {
+        bool holds = false;
+        for (uint32_t i = 0; i < VARIANTS && !holds; i++) {
+            if (matmul_variants[i].lanes != (lanes == 1) || !pm_matmul_variant_fits(i, caps, m))
+                continue;
+            best = i;
+            holds = matmul_variants[i].tokens >= m->rows_max;
+        }
     }
     return best;
 }
