@@ -380,8 +380,10 @@ typedef struct pm_profile_row {
  * [capacity]; *count: rows there are. Errors: PM_ERR_STATE (profile was off). */
 PM_MUST_USE pm_result pm_engine_profile(pm_engine *engine, pm_profile_row *rows, size_t capacity, size_t *count);
 
-/* Bytes per second that the device reads from a buffer of 256 MiB (less where
- * memory is short), best of five, by a kernel with 16-byte loads. */
+/* Bytes per second that the device's memory moves: the better of a kernel that reads a
+ * buffer of 256 MiB (less where memory is short) with 16-byte loads and of a copy of one
+ * half of it over the other, best of five each. (CPU drivers load lane by lane: there the
+ * copy shows what the memory can do.) */
 PM_MUST_USE pm_result pm_engine_bandwidth(pm_engine *engine, double *bytes_per_second);
 
 #ifdef __cplusplus

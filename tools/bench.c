@@ -112,7 +112,7 @@ static int measure_all(pm_engine *engine, cJSON *json)
     if (pm_engine_bandwidth(engine, &bandwidth) != PM_OK)
         return fail("bench");
     if (json == NULL) {
-        printf("%s on %s: weights %.1f MB, read bandwidth %.1f GB/s\n", engine_opts.model, info.device,
+        printf("%s on %s: weights %.1f MB, memory bandwidth %.1f GB/s\n", engine_opts.model, info.device,
                (double)info.weight_bytes * 1e-6, bandwidth * 1e-9);
     } else {
         cJSON_AddStringToObject(json, "model", engine_opts.model);

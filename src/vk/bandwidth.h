@@ -4,8 +4,9 @@
 
 #include "vk/device.h"
 
-/* Bytes per second, best of five reads of 256 MiB (less where memory is short).
- * Errors: PM_ERR_DEVMEM, PM_ERR_NOMEM, PM_ERR_DEVICE, PM_ERR_LOST. */
+/* Bytes per second: the better of a reading kernel and a copy, best of five each, over
+ * 256 MiB (less where memory is short). Errors: PM_ERR_DEVMEM, PM_ERR_NOMEM, PM_ERR_DEVICE,
+ * PM_ERR_LOST. */
 PM_MUST_USE pm_result pm_vk_bandwidth(pm_vk_device *device, double *bytes_per_second);
 
 #endif /* PM_VK_BANDWIDTH_H */
