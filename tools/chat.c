@@ -3,11 +3,14 @@
 #include "engine.h"
 #include "generate.h"
 
+#include <errno.h>
 #include <histedit.h>
 #include <locale.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <wchar.h>
 
 static const char *system_text, *template_name;
 static const arg chat_args[] = {
@@ -170,6 +173,32 @@ static char *prompt(EditLine *editor)
     return text;
 }
 
+/* One character for the line editor: 1, 0 at the end of the input, -1 after Ctrl-C. */
+static int read_key(EditLine *editor, wchar_t *key)
+{
+    (void)editor;
+    mbstate_t state = {0};
+    for (;;) {
+        struct pollfd from[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = interrupts_fd(), .events = POLLIN}};
+        char byte;
+        if (poll(from, 2, -1) < 0 && errno != EINTR)
+            return -1;
+        if (interrupted())
+            return -1;
+        if (from[0].revents == 0)
+            continue;
+        const ssize_t got = read(STDIN_FILENO, &byte, 1);
+        if (got <= 0)
+            return (int)got;
+        const size_t len = mbrtowc(key, &byte, 1, &state);
+        if (len == (size_t)-2) /* the character goes on */
+            continue;
+        if (len == (size_t)-1)
+            *key = L'?';
+        return 1;
+    }
+}
+
 /* With line editing and history; a failed answer ends the turn, not the talk. */
 static int talk_to_terminal(chat *c)
 {
@@ -186,9 +215,11 @@ static int talk_to_terminal(chat *c)
     el_set(editor, EL_PROMPT, prompt);
     el_set(editor, EL_EDITOR, "emacs");
     el_set(editor, EL_SIGNAL, 0);
+    el_set(editor, EL_GETCFN, read_key);
     while (!quit) {
         int len = 0;
         interrupts_forget();
+        el_set(editor, EL_PREP_TERM, 1); /* key by key before the prompt shows, not from the first read on */
         const char *typed = el_gets(editor, &len);
         if (interrupted()) {
             fputs("\n[Ctrl-C stops an answer; /quit or Ctrl-D leaves]\n", stderr);

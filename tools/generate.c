@@ -2,8 +2,11 @@
 #include "generate.h"
 #include "terminal.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
 sample_options sample_opts = {.temperature = 0.8f, .top_k = 40, .top_p = 0.95f, .min_p = 0.05f, .repeat_penalty = 1.0f};
 const arg sample_args[] = {
@@ -34,17 +37,23 @@ pm_sample_params sample_params(void)
 /* ------------------------------------------------------------ interrupts */
 
 static volatile sig_atomic_t interrupt_seen;
+static int interrupt_pipe[2] = {-1, -1}; /* for poll(): a signal before it is seen, in whichever thread it came */
 
 static void on_interrupt(int signal)
 {
     (void)signal;
+    const int before = errno;
     interrupt_seen = 1;
+    (void)!write(interrupt_pipe[1], "", 1);
+    errno = before;
 }
 
 /* Without SA_RESTART, so that a read for the next prompt ends, too. */
 void interrupts_catch(void)
 {
     const struct sigaction action = {.sa_handler = on_interrupt};
+    if (pipe2(interrupt_pipe, O_CLOEXEC | O_NONBLOCK) != 0) /* then poll() passes over it */
+        interrupt_pipe[0] = interrupt_pipe[1] = -1;
     sigaction(SIGINT, &action, NULL);
 }
 
@@ -53,9 +62,17 @@ bool interrupted(void)
     return interrupt_seen != 0;
 }
 
+int interrupts_fd(void)
+{
+    return interrupt_pipe[0];
+}
+
 void interrupts_forget(void)
 {
+    char bytes[64];
     interrupt_seen = 0;
+    while (read(interrupt_pipe[0], bytes, sizeof(bytes)) > 0)
+        continue;
 }
 
 /* ------------------------------------------------------------ generation */

@@ -37,9 +37,11 @@ pm_result generate(pm_engine *engine, const pm_request_params *params, event_sin
 /* The one line on stderr that ends every generation. */
 void generation_print(const pm_engine *engine, const generation *g);
 
-/* From here on Ctrl-C only makes interrupted() true. */
+/* From here on Ctrl-C only makes interrupted() true, and interrupts_fd() readable, until
+ * interrupts_forget(). */
 void interrupts_catch(void);
 bool interrupted(void);
+int interrupts_fd(void);
 void interrupts_forget(void);
 
 double now_s(void);
