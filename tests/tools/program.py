@@ -15,10 +15,13 @@ ASSETS = os.environ.get("PUMICE_TEST_ASSETS", "")
 
 
 def run(*args, given=b"", env=None):
-    """(exit code, stdout, stderr); bytes on stdout, text on stderr."""
+    """(exit code, stdout, stderr); bytes on stdout, text on stderr. What the validation layer says is a failure."""
     done = subprocess.run([PUMICE, *map(str, args)], input=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           env={**os.environ, **(env or {})}, timeout=240, check=False)
-    return done.returncode, done.stdout, done.stderr.decode("utf-8", "replace")
+    err = done.stderr.decode("utf-8", "replace")
+    if "vulkan validation: " in err:
+        raise AssertionError(err)
+    return done.returncode, done.stdout, err
 
 
 class Case(unittest.TestCase):
