@@ -228,7 +228,7 @@ const pm_plan *pm_plan_for(const pm_plans *plans, const pm_batch *batch)
     for (uint32_t i = 0; i < plans->plan_count; i++)
         if (holds(&plans->plan[i], batch))
             return &plans->plan[i];
-    pm_assert(!"a plan for every batch that the scheduler can make");
+    pm_assert(false && "a plan for every batch that the scheduler can make");
     return NULL;
 }
 
