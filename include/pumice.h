@@ -386,6 +386,50 @@ PM_MUST_USE pm_result pm_engine_profile(pm_engine *engine, pm_profile_row *rows,
  * copy shows what the memory can do.) */
 PM_MUST_USE pm_result pm_engine_bandwidth(pm_engine *engine, double *bytes_per_second);
 
+/* -------------------------------------------------------------- verifying */
+
+typedef enum pm_verdict {
+    PM_VERDICT_PASS = 0,
+    PM_VERDICT_FAIL,
+    PM_VERDICT_UNSUPPORTED,        /* the device or the build cannot run it: never a pass */
+} pm_verdict;
+
+/* "pass", "FAIL", "not supported". Static storage. */
+const char *pm_verdict_name(pm_verdict verdict);
+
+/* One variant of one op with one type of weights or KV pages, over all its shapes. */
+typedef struct pm_verify_row {
+    const char *op, *type, *variant; /* "matmul", "q4_k", "rows8"; static */
+    pm_verdict verdict;
+    uint32_t shapes;               /* that ran */
+    uint64_t elements;             /* compared */
+    double error;                  /* the worst, relative to the sum of |terms| that made the element */
+    double bound;                  /* on it; 0 = exact */
+    double gb_per_s, gflop_per_s;  /* of the largest shape, by the device's clock; 0 = it has none */
+    char detail[256];              /* what is wrong, or what is lacking; else "" */
+} pm_verify_row;
+
+typedef void pm_verify_sink(void *context, const pm_verify_row *row);
+
+typedef struct pm_verify_params {
+    const char *device;            /* as in pm_engine_params */
+    bool full;                     /* every variant with every type, more shapes, inputs from `seed`,
+                                      references computed now; else results recorded beforehand */
+    uint64_t seed;                 /* 0 = 1 */
+} pm_verify_params;
+
+typedef struct pm_verify_summary {
+    char device[256], driver[256];
+    uint32_t passed, failed, unsupported; /* rows */
+    double seconds;
+} pm_verify_summary;
+
+/* Holds every op on the device to plain C in double: results within the op's bound, and
+ * nothing else written. Rows come in the order of ops and types. A failed row is no error.
+ * Errors: as pm_engine_create()'s about devices and memory. */
+PM_MUST_USE pm_result pm_verify(const pm_verify_params *params, pm_verify_sink *sink, void *context,
+                                pm_verify_summary *summary);
+
 #ifdef __cplusplus
 }
 #endif

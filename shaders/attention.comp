@@ -18,7 +18,7 @@
 // token. With splits, split s takes the s-th run of tiles and attention_reduce.comp adds the
 // splits in order. f32 throughout.
 // Bytes moved: keys and values once for every ROWS x HEADS queries that see them.
-// Reference: ref_attention() in tests/ref/attention.h, in double. Tolerance: tests/op/test_attention.c.
+// Reference: ref_attention() in src/verify/ref_attention.h, in double. Tolerance: tests/op/test_attention.c.
 // Source: T. Dao, "FlashAttention-2", 2023, arXiv:2307.08691, algorithm 1; M. Milakov,
 // N. Gimelshein, 2018, arXiv:1805.02867; pages: W. Kwon et al., 2023, arXiv:2309.06180.
 #version 460

@@ -15,6 +15,7 @@ int inspect_main(int argc, char **argv);
 int tokenize_main(int argc, char **argv);
 int logits_main(int argc, char **argv);
 int ppl_main(int argc, char **argv);
+int verify_main(int argc, char **argv);
 int bench_main(int argc, char **argv);
 
 /* "pumice run: <pm_error_message()>" on stderr; returns EXIT_FAILED. */

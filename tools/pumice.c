@@ -14,6 +14,7 @@ static const struct {
     {"tokenize", "text to token ids and back", tokenize_main},
     {"logits", "write the logits of every position", logits_main},
     {"ppl", "measure perplexity on a text", ppl_main},
+    {"verify", "check that the device computes what plain C computes", verify_main},
     {"bench", "measure prompt and generation speed", bench_main},
 };
 

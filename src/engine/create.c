@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "base/log.h"
+#include "verify/start.h"
 
 #define CONTEXT_DEFAULT 4096u      /* tokens, where the model's own limit is larger */
 #define SCORE_BYTES (UINT64_C(64) << 20) /* logits of one scoring step */
@@ -78,6 +79,47 @@ static pm_result create_kv(pm_engine *e, const pm_engine_params *p)
     return pm_kv_store_init(&e->kv, e->device, &layout, e->hparams.layers, (uint32_t)pages);
 }
 
+/* The different matmuls of the model, by type and shape: at most so many. */
+#define START_WEIGHTS_MAX 128u
+
+static void add_weights(const pm_linear *linear, pm_weight *list, uint32_t *count)
+{
+    for (uint32_t p = 0; p < linear->part_count; p++) {
+        const pm_weight *w = &linear->part[p];
+        bool known = *count == START_WEIGHTS_MAX; /* the first ones are enough */
+        for (uint32_t i = 0; i < *count; i++)
+            known |= list[i].type == w->type && list[i].n == w->n && list[i].k == w->k;
+        if (!known)
+            list[(*count)++] = (pm_weight){.type = w->type, .n = w->n, .k = w->k};
+    }
+}
+
+/* The kernels that the plans are about to pick are right on this device, or off. */
+static pm_result check_kernels(pm_engine *e)
+{
+    pm_weight weights[START_WEIGHTS_MAX];
+    pm_start start = {
+        .weights = weights,
+        .embedding = e->weights.embedding.type,
+        .dim = e->hparams.dim,
+        .hidden = e->hparams.hidden,
+        .vocab = e->hparams.vocab,
+        .rows_max = e->max_batch_tokens,
+        .heads = e->hparams.heads,
+        .window = e->hparams.window,
+        .layout = e->kv.layout,
+    };
+    add_weights(&e->weights.output, weights, &start.weight_count);
+    for (uint32_t layer = 0; layer < e->hparams.layers; layer++) {
+        const pm_layer_weights *w = &e->weights.layers[layer];
+        add_weights(&w->qkv, weights, &start.weight_count);
+        add_weights(&w->attention_out, weights, &start.weight_count);
+        add_weights(&w->gate_up, weights, &start.weight_count);
+        add_weights(&w->down, weights, &start.weight_count);
+    }
+    return pm_start_verify(e->device, &start);
+}
+
 static pm_result create_crank(pm_engine *e, const pm_engine_params *p)
 {
     const pm_sched_params sched = {
@@ -124,6 +166,7 @@ static pm_result create_in(pm_engine *e, const pm_engine_params *p, const pm_mod
     PM_TRY(pm_vk_device_open(p->device, p->profile, &e->device));
     PM_TRY(pm_weights_load(e->device, gguf, &e->hparams, e->context, p->progress, p->progress_context, &e->weights));
     PM_TRY(create_kv(e, p));
+    PM_TRY(check_kernels(e));
     PM_TRY(create_crank(e, p));
     pm_log(PM_LOG_ENGINE, "%s: context %u, %u sequences, %u tokens a step, %u pages of %u tokens", p->model_path,
            e->context, e->max_seqs, e->max_batch_tokens, e->kv.pages, e->kv.layout.page_tokens);

@@ -64,18 +64,33 @@ bool pm_attention_variant_fits(uint32_t index, const pm_vk_caps *caps, const pm_
 
 /* Rows that decode read their KV alone; prompt rows share it. A split pays where one
  * workgroup for each row and KV head does not fill the device. */
-static uint32_t choose(const pm_vk_caps *caps, const pm_attention *a)
+static uint32_t best_of(const pm_vk_caps *caps, const pm_attention *a)
 {
     if (a->rows_per_seq_max > 1)
         return PREFILL;
     return !caps->is_cpu && shape_of(a, SPLIT).splits > 1 ? SPLIT : DECODE;
 }
 
-static pm_result pick(const pm_vk_caps *caps, const pm_attention *a, uint32_t *variant)
+/* The best, else the first that is not off: all serve any batch. */
+static uint32_t choose(const pm_vk_caps *caps, const pm_attention *a)
+{
+    const uint32_t best = best_of(caps, a);
+    if (!pm_variant_is_off(caps, PM_VARIANTS_ATTENTION, a->layout.type, best))
+        return best;
+    for (uint32_t v = 0; v < VARIANTS; v++)
+        if (pm_attention_variant_fits(v, caps, a) && !pm_variant_is_off(caps, PM_VARIANTS_ATTENTION, a->layout.type, v))
+            return v;
+    return VARIANTS;
+}
+
+pm_result pm_attention_pick(const pm_vk_caps *caps, const pm_attention *a, uint32_t *variant)
 {
     PM_TRY(pm_variant_forced("attention", variant_names, VARIANTS, variant));
     if (*variant == PM_VARIANT_FREE)
         *variant = choose(caps, a);
+    if (*variant == VARIANTS)
+        return pm_fail(PM_ERR_UNSUP, "attention: no variant is left for heads of %u elements: all are off on this device "
+                       "since they gave wrong results", a->layout.head_dim);
     return PM_OK;
 }
 
@@ -87,7 +102,7 @@ static uint64_t scratch_bytes(const pm_attention *a, const shape *s)
 uint64_t pm_attention_scratch_bytes(const pm_vk_caps *caps, const pm_attention *a)
 {
     uint32_t variant;
-    if (pick(caps, a, &variant) != PM_OK)
+    if (pm_attention_pick(caps, a, &variant) != PM_OK)
         return 0;
     const shape s = shape_of(a, variant);
     return scratch_bytes(a, &s);
@@ -167,6 +182,6 @@ pm_result pm_attention_record_variant(pm_vk_recorder *recorder, const pm_attenti
 pm_result pm_attention_record(pm_vk_recorder *recorder, const pm_attention *a)
 {
     uint32_t variant;
-    PM_TRY(pick(pm_vk_device_caps(pm_vk_recorder_device(recorder)), a, &variant));
+    PM_TRY(pm_attention_pick(pm_vk_device_caps(pm_vk_recorder_device(recorder)), a, &variant));
     return pm_attention_record_variant(recorder, a, variant);
 }

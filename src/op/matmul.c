@@ -109,31 +109,47 @@ pm_result pm_matmul_record_variant(pm_vk_recorder *recorder, const pm_matmul *m,
     return pm_vk_record(recorder, &dispatch);
 }
 
-/* Of the shader for this kind of device, the fewest rows that hold all of rows_max, else the
- * most. */
-static uint32_t choose(const pm_vk_caps *caps, const pm_matmul *m)
+/* Of one shader, the fewest rows that hold all of rows_max, else the most; VARIANTS when none
+ * fits. */
+static uint32_t choose_of(const pm_vk_caps *caps, const pm_matmul *m, bool lanes)
 {
-    uint32_t best = 0;
-    for (int lanes = 0; lanes <= (caps->is_cpu ? 1 : 0); lanes++) {
-        bool holds = false;
-        for (uint32_t i = 0; i < VARIANTS && !holds; i++) {
-            if (matmul_variants[i].lanes != (lanes == 1) || !pm_matmul_variant_fits(i, caps, m))
-                continue;
-            best = i;
-            holds = matmul_variants[i].tokens >= m->rows_max;
-        }
+    uint32_t best = VARIANTS;
+    for (uint32_t i = 0; i < VARIANTS; i++) {
+        if (matmul_variants[i].lanes != lanes || !pm_matmul_variant_fits(i, caps, m) ||
+            pm_variant_is_off(caps, PM_VARIANTS_MATMUL, m->weight.type, i))
+            continue;
+        best = i;
+        if (matmul_variants[i].tokens >= m->rows_max)
+            break;
     }
     return best;
 }
 
-pm_result pm_matmul_record(pm_vk_recorder *recorder, const pm_matmul *m)
+/* The shader for this kind of device, else the other. */
+static uint32_t choose(const pm_vk_caps *caps, const pm_matmul *m)
+{
+    const uint32_t best = choose_of(caps, m, caps->is_cpu);
+    return best < VARIANTS ? best : choose_of(caps, m, !caps->is_cpu);
+}
+
+pm_result pm_matmul_pick(const pm_vk_caps *caps, const pm_matmul *m, uint32_t *index)
 {
     const char *names[VARIANTS];
-    uint32_t index;
     for (uint32_t i = 0; i < VARIANTS; i++)
         names[i] = matmul_variants[i].name;
-    PM_TRY(pm_variant_forced("matmul", names, VARIANTS, &index));
-    if (index == PM_VARIANT_FREE)
-        index = choose(pm_vk_device_caps(pm_vk_recorder_device(recorder)), m);
+    PM_TRY(pm_variant_forced("matmul", names, VARIANTS, index));
+    if (*index == PM_VARIANT_FREE)
+        *index = choose(caps, m);
+    if (*index == VARIANTS)
+        return pm_fail(PM_ERR_UNSUP, "matmul: no variant for weights of type %s and %u rows: each needs what the device "
+                       "lacks, or is off there since it gave wrong results", pm_dtype_get(m->weight.type)->name,
+                       m->rows_max);
+    return PM_OK;
+}
+
+pm_result pm_matmul_record(pm_vk_recorder *recorder, const pm_matmul *m)
+{
+    uint32_t index;
+    PM_TRY(pm_matmul_pick(pm_vk_device_caps(pm_vk_recorder_device(recorder)), m, &index));
     return pm_matmul_record_variant(recorder, m, index);
 }

@@ -29,6 +29,10 @@ const char *pm_matmul_variant(uint32_t index);
 /* True when variant `index` can run m on this device. */
 bool pm_matmul_variant_fits(uint32_t index, const pm_vk_caps *caps, const pm_matmul *m);
 
+/* The variant that pm_matmul_record() takes: the forced one, else of those that fit and are
+ * not off (op/variant.h) the one for this device and so many rows. Errors as there. */
+PM_MUST_USE pm_result pm_matmul_pick(const pm_vk_caps *caps, const pm_matmul *m, uint32_t *index);
+
 /* Records variant `index`. */
 PM_MUST_USE pm_result pm_matmul_record_variant(pm_vk_recorder *recorder, const pm_matmul *m, uint32_t index);
 

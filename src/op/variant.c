@@ -35,3 +35,22 @@ pm_result pm_variant_forced(const char *op, const char *const *names, uint32_t c
     }
     return PM_OK;
 }
+
+static uint32_t off_id(pm_variant_table table, uint32_t type, uint32_t index)
+{
+    return (uint32_t)table << 24 | type << 16 | index;
+}
+
+void pm_variant_switch_off(pm_vk_device *device, pm_variant_table table, uint32_t type, uint32_t index)
+{
+    if (!pm_variant_is_off(pm_vk_device_caps(device), table, type, index))
+        pm_vk_device_switch_off(device, off_id(table, type, index));
+}
+
+bool pm_variant_is_off(const pm_vk_caps *caps, pm_variant_table table, uint32_t type, uint32_t index)
+{
+    for (uint32_t i = 0; i < caps->off_count; i++)
+        if (caps->off[i] == off_id(table, type, index))
+            return true;
+    return false;
+}

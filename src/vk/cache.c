@@ -26,12 +26,20 @@ static bool is_off(void)
     return value != NULL && strcmp(value, "0") == 0;
 }
 
-static pm_result cache_path(const pm_vk_device *d, char path[PATH_MAX])
+pm_result pm_vk_device_cache_path(const pm_vk_device *d, const char *stem, const char *extension, char *path,
+                                  size_t capacity)
 {
     char name[128];
-    snprintf(name, sizeof(name), "pipelines-%s-%08x-%016llx.bin", d->info.uuid, d->driver_version,
-             (unsigned long long)pm_hash64(d->cache_uuid, VK_UUID_SIZE, pm_shader_hash()));
-    return pm_file_cache_path(name, path, PATH_MAX);
+    if (is_off())
+        return pm_fail(PM_ERR_STATE, "PUMICE_CACHE=0");
+    snprintf(name, sizeof(name), "%s-%s-%08x-%016llx.%s", stem, d->info.uuid, d->driver_version,
+             (unsigned long long)pm_hash64(d->cache_uuid, VK_UUID_SIZE, pm_shader_hash()), extension);
+    return pm_file_cache_path(name, path, capacity);
+}
+
+static pm_result cache_path(const pm_vk_device *d, char path[PATH_MAX])
+{
+    return pm_vk_device_cache_path(d, "pipelines", "bin", path, PATH_MAX);
 }
 
 static bool is_sound(const pm_file_map *map)
@@ -48,7 +56,7 @@ pm_result pm_vk_cache_load(pm_vk_device *d, VkPipelineCache *out)
 {
     char path[PATH_MAX];
     pm_file_map map = {0};
-    if (!is_off() && cache_path(d, path) == PM_OK && pm_file_map_open(path, &map) == PM_OK && !is_sound(&map)) {
+    if (cache_path(d, path) == PM_OK && pm_file_map_open(path, &map) == PM_OK && !is_sound(&map)) {
         pm_warn("%s: damaged, ignored and written anew", path);
         pm_file_map_close(&map);
         map = (pm_file_map){0};
@@ -75,7 +83,7 @@ void pm_vk_cache_save(pm_vk_device *d, VkPipelineCache cache)
 {
     char path[PATH_MAX];
     size_t bytes = 0;
-    if (is_off() || cache_path(d, path) != PM_OK ||
+    if (cache_path(d, path) != PM_OK ||
         d->vk.vkGetPipelineCacheData(d->handle, cache, &bytes, NULL) != VK_SUCCESS || bytes == 0)
         return;
     uint8_t *file = pm_alloc(1, sizeof(cache_header) + bytes, "pipeline cache");

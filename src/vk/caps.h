@@ -36,6 +36,8 @@ typedef enum pm_cap {
 
 #define PM_CAP_BIT(name) (1u << PM_CAP_##name)
 
+#define PM_VK_OFF_MAX 128
+
 typedef struct pm_vk_caps {
     uint32_t bits;                 /* PM_CAP_BIT()s present and not masked */
     uint32_t masked;               /* present but masked */
@@ -46,6 +48,8 @@ typedef struct pm_vk_caps {
     uint32_t groups_max[3];
     uint64_t buffer_bytes_max;     /* of one pm_vk_buffer; what is larger must be split */
     bool is_cpu;
+    uint32_t off_count, off[PM_VK_OFF_MAX]; /* rows of the ops' variant tables that this device gets
+                                      wrong: op/variant.h */
 } pm_vk_caps;
 
 const char *pm_cap_name(pm_cap cap);

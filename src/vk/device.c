@@ -5,6 +5,7 @@
 #include "base/env.h"
 #include "base/log.h"
 #include "vk/features.h"
+#include "vk/statistics.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -303,9 +304,12 @@ static pm_result create_device(pm_vk_device *d, const candidate *c)
     pm_vk_features has, ask;
     pm_vk_features_link(&has, &c->extensions);
     vkGetPhysicalDeviceFeatures2(c->physical, &has.core);
-    pm_vk_features_ask(&ask, &has, c->caps.bits);
+    if (d->statistics && !has.statistics.pipelineExecutableInfo)
+        return pm_fail(PM_ERR_UNSUP, "device %u (%s) lacks VK_KHR_pipeline_executable_properties", c->info.index,
+                       c->info.name);
+    pm_vk_features_ask(&ask, &has, c->caps.bits, d->statistics);
     const char *extensions[PM_VK_EXTENSIONS_MAX];
-    const uint32_t extension_count = pm_vk_extensions_ask(c->caps.bits, extensions);
+    const uint32_t extension_count = pm_vk_extensions_ask(c->caps.bits, d->statistics, extensions);
     const float priority = 1.0f;
     const VkDeviceQueueCreateInfo queue = {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
                                            .queueFamilyIndex = c->queue_family,
@@ -350,7 +354,7 @@ static pm_result open_in(pm_vk_device *d, VkInstance instance, const char *selec
     return result;
 }
 
-pm_result pm_vk_device_open(const char *selector, bool profile, pm_vk_device **out)
+static pm_result open_device(const char *selector, bool profile, bool statistics, pm_vk_device **out)
 {
     VkInstance instance;
     PM_TRY(pm_vk_instance_acquire(&instance));
@@ -359,6 +363,7 @@ pm_result pm_vk_device_open(const char *selector, bool profile, pm_vk_device **o
         pm_vk_instance_release();
         return PM_ERR_NOMEM;
     }
+    device->statistics = statistics;
     const pm_result result = open_in(device, instance, selector, profile);
     if (result != PM_OK) {
         pm_vk_device_close(device);
@@ -366,6 +371,16 @@ pm_result pm_vk_device_open(const char *selector, bool profile, pm_vk_device **o
     }
     *out = device;
     return PM_OK;
+}
+
+pm_result pm_vk_device_open(const char *selector, bool profile, pm_vk_device **out)
+{
+    return open_device(selector, profile, false, out);
+}
+
+pm_result pm_vk_device_open_measured(const char *selector, pm_vk_device **out)
+{
+    return open_device(selector, false, true, out);
 }
 
 void pm_vk_device_close(pm_vk_device *device)
@@ -392,6 +407,12 @@ const pm_device_info *pm_vk_device_info(const pm_vk_device *device)
 const pm_vk_caps *pm_vk_device_caps(const pm_vk_device *device)
 {
     return &device->caps;
+}
+
+void pm_vk_device_switch_off(pm_vk_device *device, uint32_t id)
+{
+    pm_assert(device->caps.off_count < PM_VK_OFF_MAX);
+    device->caps.off[device->caps.off_count++] = id;
 }
 
 /* Host memory that can be had without swapping; 0 = unknown. */

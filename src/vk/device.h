@@ -28,6 +28,16 @@ const pm_vk_caps *pm_vk_device_caps(const pm_vk_device *device);
  * without a budget at least what the host has free. */
 uint64_t pm_vk_device_free_bytes(const pm_vk_device *device);
 
+/* Adds to pm_vk_caps.off; more than PM_VK_OFF_MAX are asserted not to come. Before anything
+ * is recorded. */
+void pm_vk_device_switch_off(pm_vk_device *device, uint32_t id);
+
+/* "<cache home>/pumice/<stem>-<device>-<driver>-<shaders>.<extension>": a file about this
+ * device, this driver and this build's shaders. Errors: PM_ERR_STATE (PUMICE_CACHE=0),
+ * PM_ERR_IO, PM_ERR_ARG. */
+PM_MUST_USE pm_result pm_vk_device_cache_path(const pm_vk_device *device, const char *stem, const char *extension,
+                                              char *path, size_t capacity);
+
 /* Validation messages seen so far (PUMICE_VALIDATE=1). */
 uint32_t pm_vk_validation_messages(void);
 

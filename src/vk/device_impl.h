@@ -28,6 +28,7 @@ struct pm_vk_device {
     struct pm_vk_pipeline_table *pipelines; /* vk/pipeline.c */
     struct pm_vk_staging *staging; /* vk/upload.c; made on first use */
     bool profile;
+    bool statistics;               /* pipelines keep them: vk/statistics.h */
     struct pm_vk_profile_table *profile_table; /* vk/profile.c */
 };
 

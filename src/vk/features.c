@@ -28,12 +28,13 @@ pm_result pm_vk_extensions_query(VkPhysicalDevice physical, pm_vk_extensions *ou
 #define X(member, cap, name) out->member |= strcmp(list[i].extensionName, name) == 0;
         EXTENSION_MAP(X)
 #undef X
+        out->statistics |= strcmp(list[i].extensionName, VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME) == 0;
     }
     pm_free(list);
     return result;
 }
 
-uint32_t pm_vk_extensions_ask(uint32_t caps, const char **names)
+uint32_t pm_vk_extensions_ask(uint32_t caps, bool statistics, const char **names)
 {
     uint32_t count = 0;
 #define X(member, cap, name)       \
@@ -41,6 +42,8 @@ uint32_t pm_vk_extensions_ask(uint32_t caps, const char **names)
         names[count++] = name;
     EXTENSION_MAP(X)
 #undef X
+    if (statistics)
+        names[count++] = VK_KHR_PIPELINE_EXECUTABLE_PROPERTIES_EXTENSION_NAME;
     return count;
 }
 
@@ -61,6 +64,7 @@ void pm_vk_features_link(pm_vk_features *f, const pm_vk_extensions *extensions)
         .coopmat.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR,
         .coopmat2.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_FEATURES_NV,
         .bf16.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_BFLOAT16_FEATURES_KHR,
+        .statistics.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR,
     };
     link_struct(f, &f->v11);
     link_struct(f, &f->v12);
@@ -71,6 +75,8 @@ void pm_vk_features_link(pm_vk_features *f, const pm_vk_extensions *extensions)
         link_struct(f, &f->coopmat2);
     if (extensions->bf16)
         link_struct(f, &f->bf16);
+    if (extensions->statistics)
+        link_struct(f, &f->statistics);
 }
 
 /* The features without which nothing runs; all are mandatory in Vulkan 1.3. */
@@ -133,11 +139,12 @@ uint32_t pm_vk_features_caps(const pm_vk_features *has, const pm_vk_extensions *
     return caps;
 }
 
-void pm_vk_features_ask(pm_vk_features *ask, const pm_vk_features *has, uint32_t caps)
+void pm_vk_features_ask(pm_vk_features *ask, const pm_vk_features *has, uint32_t caps, bool statistics)
 {
     const pm_vk_extensions extensions = {.coopmat = (caps & PM_CAP_BIT(COOPMAT)) != 0,
                                          .coopmat2 = (caps & PM_CAP_BIT(COOPMAT2)) != 0,
-                                         .bf16 = (caps & PM_CAP_BIT(BF16)) != 0};
+                                         .bf16 = (caps & PM_CAP_BIT(BF16)) != 0,
+                                         .statistics = statistics};
     pm_vk_features_link(ask, &extensions);
 #define X(version, feature) ask->version.feature = VK_TRUE;
     REQUIRED_MAP(X)
@@ -159,6 +166,7 @@ void pm_vk_features_ask(pm_vk_features *ask, const pm_vk_features *has, uint32_t
                 m2->cooperativeMatrixPerElementOperations = m2->cooperativeMatrixTensorAddressing =
                     m2->cooperativeMatrixBlockLoads = VK_TRUE;
     }
+    ask->statistics.pipelineExecutableInfo = statistics;
     ask->bf16.shaderBFloat16Type = extensions.bf16;
     ask->bf16.shaderBFloat16DotProduct = extensions.bf16 && has->bf16.shaderBFloat16DotProduct;
     ask->bf16.shaderBFloat16CooperativeMatrix =

@@ -9,14 +9,16 @@
 /* Extensions of a device, those that we know. */
 typedef struct pm_vk_extensions {
     bool budget, host_memory, coopmat, coopmat2, bf16;
+    bool statistics;               /* no capability: asked for by pm_vk_device_open_measured() alone */
 } pm_vk_extensions;
 
 /* Errors: PM_ERR_NOMEM, PM_ERR_DEVICE. */
 PM_MUST_USE pm_result pm_vk_extensions_query(VkPhysicalDevice physical, pm_vk_extensions *out);
 
-/* Names of the extensions that the capabilities `caps` need; names: [PM_VK_EXTENSIONS_MAX]. */
+/* Names of the extensions that the capabilities `caps`, and statistics, need; names:
+ * [PM_VK_EXTENSIONS_MAX]. */
 #define PM_VK_EXTENSIONS_MAX 8
-uint32_t pm_vk_extensions_ask(uint32_t caps, const char **names);
+uint32_t pm_vk_extensions_ask(uint32_t caps, bool statistics, const char **names);
 
 /* A chain of feature structs, linked inside: it must not be moved once linked. */
 typedef struct pm_vk_features {
@@ -27,6 +29,7 @@ typedef struct pm_vk_features {
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat;
     VkPhysicalDeviceCooperativeMatrix2FeaturesNV coopmat2;
     VkPhysicalDeviceShaderBfloat16FeaturesKHR bf16;
+    VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR statistics;
 } pm_vk_features;
 
 /* Zeroes and links the chain; of the extensions' structs those that are named. */
@@ -40,8 +43,9 @@ uint32_t pm_vk_features_caps(const pm_vk_features *has, const pm_vk_extensions *
                              const VkPhysicalDeviceSubgroupProperties *subgroup, bool int8dot_accelerated,
                              bool timestamps);
 
-/* The chain to create a device with: what the floor needs, and what `caps` names. */
-void pm_vk_features_ask(pm_vk_features *ask, const pm_vk_features *has, uint32_t caps);
+/* The chain to create a device with: what the floor needs, what `caps` names, and with
+ * `statistics` VK_KHR_pipeline_executable_properties. */
+void pm_vk_features_ask(pm_vk_features *ask, const pm_vk_features *has, uint32_t caps, bool statistics);
 
 /* PUMICE_CAPS as bits to take away. Errors: PM_ERR_ARG (an item is not -name; lists the
  * names). */

@@ -14,15 +14,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define LAYOUTS_MAX 32             /* push sizes of 4 .. 128 bytes */
-
-typedef struct pm_vk_pipeline_table {
-    pm_vk_pipeline **list;         /* in order of asking; each its own block, so that handles stay */
-    uint32_t count, capacity, built;
-    VkPipelineLayout layouts[LAYOUTS_MAX + 1]; /* [push_bytes / 4] */
-    VkPipelineCache cache;
-} pm_vk_pipeline_table;
-
 static const pm_shader_module *find_module(const char *name)
 {
     for (size_t i = 0; i < pm_shader_count; i++)
@@ -163,6 +154,7 @@ static pm_result build(pm_vk_device *d, pm_vk_pipeline *pipeline)
     PM_TRY(pm_vk_check(d->vk.vkCreateShaderModule(d->handle, &code, NULL, &shader), key->module));
     const VkComputePipelineCreateInfo info = {
         .sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO,
+        .flags = d->statistics ? VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR : 0,
         .stage = {.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO,
                   .pNext = key->subgroup > 0 ? &subgroup : NULL,
                   .flags = key->subgroup > 0 ? VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT : 0,
@@ -229,7 +221,7 @@ void pm_vk_pipelines_finish(pm_vk_device *d)
         d->vk.vkDestroyPipeline(d->handle, table->list[i]->handle, NULL);
         pm_free(table->list[i]);
     }
-    for (uint32_t i = 0; i <= LAYOUTS_MAX; i++)
+    for (uint32_t i = 0; i <= PM_VK_LAYOUTS_MAX; i++)
         d->vk.vkDestroyPipelineLayout(d->handle, table->layouts[i], NULL);
     d->vk.vkDestroyPipelineCache(d->handle, table->cache, NULL);
     pm_free(table->list);

@@ -11,6 +11,15 @@ struct pm_vk_pipeline {
     VkPipeline handle;             /* VK_NULL_HANDLE until built */
 };
 
+#define PM_VK_LAYOUTS_MAX 32       /* push sizes of 4 .. 128 bytes */
+
+typedef struct pm_vk_pipeline_table {
+    pm_vk_pipeline **list;         /* in order of asking; each its own block, so that handles stay */
+    uint32_t count, capacity, built;
+    VkPipelineLayout layouts[PM_VK_LAYOUTS_MAX + 1]; /* [push_bytes / 4] */
+    VkPipelineCache cache;
+} pm_vk_pipeline_table;
+
 /* Of all modules of this build: names the file on disk. Computed once. */
 uint64_t pm_shader_hash(void);
 

@@ -17,7 +17,7 @@ ASSETS = os.environ.get("PUMICE_TEST_ASSETS", "")
 def run(*args, given=b"", env=None):
     """(exit code, stdout, stderr); bytes on stdout, text on stderr. What the validation layer says is a failure."""
     done = subprocess.run([PUMICE, *map(str, args)], input=given, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          env={**os.environ, **(env or {})}, timeout=240, check=False)
+                          env={**os.environ, **(env or {})}, timeout=900, check=False)
     err = done.stderr.decode("utf-8", "replace")
     if "vulkan validation: " in err:
         raise AssertionError(err)

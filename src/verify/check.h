@@ -1,0 +1,71 @@
+/* verify/check.h - one op on one device, held to double. Floor 3.
+ *
+ * A check makes its inputs by seed, records the op (with what it needs: a matmul packs its
+ * weights, attention stores its keys), runs it, and compares every element of the result with
+ * a reference in plain C, in double, on the exactly dequantised weights; or, where results
+ * were recorded (verify/vectors.h), with those. Whatever the op may not write must be as
+ * before, to the byte.
+ */
+#ifndef PM_VERIFY_CHECK_H
+#define PM_VERIFY_CHECK_H
+
+#include "gguf/dtype.h"
+#include "vk/record.h"
+
+/* name, what its types are */
+#define PM_CHECK_OP_MAP(X) \
+    X(EMBEDDING, "embedding") X(MATMUL, "matmul") X(RMSNORM, "rmsnorm") X(SWIGLU, "swiglu") \
+    X(ROPE, "rope_kv") X(ATTENTION, "attention") X(ARGMAX, "argmax")
+
+typedef enum pm_check_op {
+#define X(name, text) PM_CHECK_##name,
+    PM_CHECK_OP_MAP(X)
+#undef X
+    PM_CHECK_OPS
+} pm_check_op;
+
+typedef struct pm_check {
+    pm_check_op op;
+    uint32_t type;                 /* pm_dtype of weights, pm_kv_type of pages; 0 for other ops */
+    uint32_t variant;              /* row of the op's table; 0 where there is one way */
+    uint32_t rows;                 /* 1.. */
+    uint32_t n, k;                 /* embedding: [n, k]; matmul: outputs n of k; rmsnorm, swiglu, argmax: k */
+    uint32_t heads, kv_heads, head_dim, page_tokens, window; /* rope_kv, attention */
+    uint32_t past;                 /* attention: keys of the two sequences before this step */
+    uint32_t outliers;             /* matmul: one input in so many is 100 times larger; 0 = none */
+    uint64_t seed;                 /* of the inputs; 0 = the one of the recorded results */
+} pm_check;
+
+typedef struct pm_check_result {
+    bool right;
+    double error;                  /* worst |got - expected| / sum of |terms| */
+    double bound;                  /* on it; 0 = exact */
+    uint64_t elements;             /* compared */
+    uint64_t ns, bytes, flops;     /* of one run of the op alone; ns 0 = the device has no clock */
+    bool recorded;                 /* against recorded results, else against live ones */
+    char detail[160];              /* of what is wrong: element, got, expected */
+} pm_check_result;
+
+const char *pm_check_op_name(pm_check_op op);
+const char *pm_check_type_name(const pm_check *check);    /* "q4_k", "f16"; "f32" for ops without types */
+const char *pm_check_variant_name(const pm_check *check); /* "rows8"; "base" where there is one way */
+
+/* "5x70x512", of sizes and nothing else. */
+void pm_check_shape(const pm_check *check, char *text, size_t capacity);
+
+/* NULL, or why the check cannot run here. */
+const char *pm_check_lacks(const pm_check *check, const pm_vk_caps *caps);
+
+/* Runs all: their pipelines are compiled first, together. results: [count]. Checks that
+ * pm_check_lacks() refuses are asserted not to be there.
+ * live: never compares with recorded results. timed: runs each twice more, for its time;
+ * wants a device that profiles.
+ * Errors: those of the device and of memory; a wrong result is none. */
+PM_MUST_USE pm_result pm_checks_run(pm_vk_device *device, const pm_check *checks, uint32_t count, bool live, bool timed,
+                                    pm_check_result *results);
+
+/* What the reference gives, for the maker of verify/vectors.c: *count elements, owned
+ * (pm_free() of *want; sizes lie behind them). Errors: PM_ERR_NOMEM. */
+PM_MUST_USE pm_result pm_check_reference(const pm_check *check, double **want, uint64_t *count);
+
+#endif /* PM_VERIFY_CHECK_H */

@@ -1,0 +1,274 @@
+/* verify/start.c - the self-test when an engine starts. */
+#include "verify/start.h"
+
+#include "base/alloc.h"
+#include "base/clock.h"
+#include "base/env.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "op/variant.h"
+#include "verify/check_impl.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CHECKS_MAX 512u
+#define LINE_MAX_BYTES 160u
+#define FILE_HEAD "pumice self-test 1\n"
+
+/* Small shapes, no multiples of what kernels work in; matmul's rows are the plan's, up to
+ * this many. */
+#define TEST_N 70u
+#define TEST_K 512u
+#define TEST_ROWS_MAX 64u
+#define TEST_PAST 37u
+
+typedef struct tested {
+    pm_check check;
+    bool known;                    /* by an earlier start or by this one */
+    bool right;
+    char detail[160];
+} tested;
+
+typedef struct self_test {
+    pm_vk_device *device;
+    const pm_start *start;
+    char *file;                    /* lines of earlier starts; owned; NULL = none */
+    uint32_t count, fresh;         /* fresh: run by this start */
+    tested list[CHECKS_MAX];
+} self_test;
+
+static void line_of(const tested *t, char line[LINE_MAX_BYTES])
+{
+    char shape[64];
+    pm_check_shape(&t->check, shape, sizeof(shape));
+    snprintf(line, LINE_MAX_BYTES, "%s %s %s %s: ", pm_check_op_name(t->check.op), pm_check_type_name(&t->check),
+             pm_check_variant_name(&t->check), shape);
+}
+
+/* ------------------------------------------------------------------ file */
+
+static bool results_path(const self_test *s, char path[PATH_MAX])
+{
+    return pm_vk_device_cache_path(s->device, "verified", "txt", path, PATH_MAX) == PM_OK;
+}
+
+static void read_results(self_test *s)
+{
+    char path[PATH_MAX];
+    pm_file_map map = {0};
+    if (!results_path(s, path) || pm_file_map_open(path, &map) != PM_OK) /* the first start here */
+        return;
+    if (map.bytes > strlen(FILE_HEAD) && memcmp(map.data, FILE_HEAD, strlen(FILE_HEAD)) == 0) {
+        s->file = pm_alloc(1, map.bytes + 1, "self-test");
+        if (s->file != NULL)
+            memcpy(s->file, map.data, map.bytes);
+    }
+    pm_file_map_close(&map);
+}
+
+/* What an earlier start found. */
+static void look_up(const self_test *s, tested *t)
+{
+    char line[LINE_MAX_BYTES];
+    line_of(t, line);
+    const char *found = s->file != NULL ? strstr(s->file, line) : NULL;
+    if (found == NULL || found[-1] != '\n')
+        return;
+    found += strlen(line);
+    t->known = strncmp(found, "right\n", 6) == 0 || strncmp(found, "wrong ", 6) == 0;
+    t->right = found[0] == 'r';
+    if (t->known && !t->right)
+        snprintf(t->detail, sizeof(t->detail), "%.*s", (int)strcspn(found + 6, "\n"), found + 6);
+}
+
+/* Old lines, then new ones. A failure is only logged: the next start tests again. */
+static void write_results(const self_test *s)
+{
+    char path[PATH_MAX];
+    const size_t old_bytes = s->file != NULL ? strlen(s->file) : strlen(FILE_HEAD);
+    const size_t capacity = old_bytes + s->count * (LINE_MAX_BYTES + sizeof(s->list->detail) + 16) + 1;
+    if (s->fresh == 0 || !results_path(s, path))
+        return;
+    char *text = pm_alloc(1, capacity, "self-test");
+    if (text == NULL)
+        return;
+    size_t used = (size_t)snprintf(text, capacity, "%s", s->file != NULL ? s->file : FILE_HEAD);
+    for (uint32_t i = 0; i < s->count; i++) {
+        const tested *t = &s->list[i];
+        char line[LINE_MAX_BYTES];
+        tested before = {.check = t->check};
+        look_up(s, &before);
+        line_of(t, line);
+        if (!before.known)
+            used += (size_t)snprintf(text + used, capacity - used, "%s%s%s\n", line, t->right ? "right" : "wrong ",
+                                     t->right ? "" : t->detail);
+    }
+    if (pm_file_write_atomic(path, text, used) != PM_OK)
+        pm_log(PM_LOG_ENGINE, "%s", pm_error_message());
+    pm_free(text);
+}
+
+/* ------------------------------------------------------------- the checks */
+
+static bool has_check(const self_test *s, const pm_check *check)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        const pm_check *c = &s->list[i].check;
+        if (c->op == check->op && c->type == check->type && c->variant == check->variant && c->k == check->k &&
+            c->head_dim == check->head_dim)
+            return true;
+    }
+    return false;
+}
+
+static void add(self_test *s, pm_check check)
+{
+    pm_assert(s->count < CHECKS_MAX);
+    if (has_check(s, &check))
+        return;
+    s->list[s->count] = (tested){.check = check};
+    look_up(s, &s->list[s->count++]);
+}
+
+/* The next row count at which a plan may pick another variant. */
+static uint32_t next_rows(uint32_t rows, uint32_t rows_max)
+{
+    return rows >= rows_max ? 0 : rows * 2 < rows_max ? rows * 2 : rows_max;
+}
+
+static pm_result add_matmul(self_test *s, const pm_weight *weight)
+{
+    const pm_vk_caps *caps = pm_vk_device_caps(s->device);
+    for (uint32_t rows = 1; rows != 0; rows = next_rows(rows, s->start->rows_max)) {
+        pm_check check = {.op = PM_CHECK_MATMUL, .type = weight->type, .rows = rows, .n = weight->n, .k = weight->k};
+        pm_matmul m = pm_check_matmul_shape(&check);
+        PM_TRY(pm_matmul_pick(caps, &m, &check.variant));
+        check.rows = rows < TEST_ROWS_MAX ? rows : TEST_ROWS_MAX;
+        check.n = TEST_N;
+        check.k = TEST_K;
+        if (pm_check_lacks(&check, caps) != NULL) { /* a variant of some widths only: then its own */
+            check.n = weight->n < 256 ? weight->n : 256;
+            check.k = weight->k;
+        }
+        add(s, check);
+    }
+    return PM_OK;
+}
+
+static pm_result add_attention(self_test *s)
+{
+    const pm_start *p = s->start;
+    for (uint32_t rows = 1; rows != 0; rows = rows == 1 && p->rows_max > 1 ? 6 : 0) {
+        pm_check check = {.op = PM_CHECK_ATTENTION, .type = p->layout.type, .rows = rows, .past = TEST_PAST,
+                          .heads = p->heads, .kv_heads = p->layout.kv_heads, .head_dim = p->layout.head_dim,
+                          .page_tokens = p->layout.page_tokens, .window = p->window};
+        const pm_attention a = pm_check_attention_shape(&check);
+        PM_TRY(pm_attention_pick(pm_vk_device_caps(s->device), &a, &check.variant));
+        add(s, check);
+        check.op = PM_CHECK_ROPE;
+        check.variant = check.past = check.window = 0;
+        add(s, check);
+    }
+    return PM_OK;
+}
+
+/* All that would be used now. */
+static pm_result add_used(self_test *s)
+{
+    const pm_start *p = s->start;
+    add(s, (pm_check){.op = PM_CHECK_EMBEDDING, .type = p->embedding, .rows = 5, .n = TEST_N, .k = TEST_K});
+    add(s, (pm_check){.op = PM_CHECK_RMSNORM, .rows = 3, .k = p->dim});
+    add(s, (pm_check){.op = PM_CHECK_SWIGLU, .rows = 2, .k = p->hidden});
+    add(s, (pm_check){.op = PM_CHECK_ARGMAX, .rows = 3, .k = p->vocab});
+    for (uint32_t i = 0; i < p->weight_count; i++)
+        PM_TRY(add_matmul(s, &p->weights[i]));
+    return add_attention(s);
+}
+
+/* -------------------------------------------------------------------- run */
+
+/* Runs what is not known yet. */
+static pm_result run_unknown(self_test *s)
+{
+    uint32_t count = 0;
+    pm_check *checks = pm_alloc(s->count, sizeof(*checks), "self-test");
+    pm_check_result *results = pm_alloc(s->count, sizeof(*results), "self-test");
+    pm_result result = checks != NULL && results != NULL ? PM_OK : PM_ERR_NOMEM;
+    for (uint32_t i = 0; result == PM_OK && i < s->count; i++)
+        if (!s->list[i].known)
+            checks[count++] = s->list[i].check;
+    if (result == PM_OK)
+        result = pm_checks_run(s->device, checks, count, false, false, results);
+    for (uint32_t i = 0, next = 0; result == PM_OK && i < s->count; i++) {
+        tested *t = &s->list[i];
+        if (t->known)
+            continue;
+        t->known = true;
+        t->right = results[next].right;
+        snprintf(t->detail, sizeof(t->detail), "%s", results[next++].detail);
+    }
+    s->fresh += count;
+    pm_free(checks);
+    pm_free(results);
+    return result;
+}
+
+/* Takes a wrong variant out of its table. */
+static pm_result switch_off(self_test *s, const tested *t)
+{
+    const pm_device_info *info = pm_vk_device_info(s->device);
+    const pm_check *c = &t->check;
+    if (c->op != PM_CHECK_MATMUL && c->op != PM_CHECK_ATTENTION)
+        return pm_fail(PM_ERR_UNSUP, "self-test: %s (%s) gets %s of type %s wrong, for which there is one way only: %s",
+                       info->name, info->driver, pm_check_op_name(c->op), pm_check_type_name(c), t->detail);
+    const pm_variant_table table = c->op == PM_CHECK_MATMUL ? PM_VARIANTS_MATMUL : PM_VARIANTS_ATTENTION;
+    if (pm_variant_is_off(pm_vk_device_caps(s->device), table, c->type, c->variant))
+        return PM_OK;
+    pm_warn("self-test: %s (%s) gets variant %s of %s wrong for type %s: %s; it is off, another serves", info->name,
+            info->driver, pm_check_variant_name(c), pm_check_op_name(c->op), pm_check_type_name(c), t->detail);
+    pm_variant_switch_off(s->device, table, c->type, c->variant);
+    return PM_OK;
+}
+
+/* Until all that is picked is known, and either right or forced by hand. */
+static pm_result run(self_test *s)
+{
+    for (uint32_t before = UINT32_MAX; before != s->count;) {
+        before = s->count;
+        PM_TRY(add_used(s));
+        PM_TRY(run_unknown(s));
+        for (uint32_t i = 0; i < s->count; i++)
+            if (!s->list[i].right)
+                PM_TRY(switch_off(s, &s->list[i]));
+    }
+    return PM_OK;
+}
+
+pm_result pm_start_verify(pm_vk_device *device, const pm_start *start)
+{
+    const char *value = pm_env_get(PM_ENV_VERIFY);
+    const uint64_t start_ns = pm_clock_ns();
+    if (value != NULL && strcmp(value, "0") == 0)
+        return PM_OK;
+    self_test *s = pm_alloc(1, sizeof(*s), "self-test");
+    if (s == NULL)
+        return PM_ERR_NOMEM;
+    s->device = device;
+    s->start = start;
+    read_results(s);
+    const pm_result result = run(s);
+    if (result == PM_OK || result == PM_ERR_UNSUP) {
+        char message[512];
+        snprintf(message, sizeof(message), "%s", result != PM_OK ? pm_error_message() : "");
+        write_results(s);
+        if (result != PM_OK) /* writing has its own messages */
+            (void)pm_fail(result, "%s", message);
+    }
+    pm_log(PM_LOG_ENGINE, "self-test: %u kernels, %u run now: %.0f ms", s->count, s->fresh,
+           (double)(pm_clock_ns() - start_ns) * 1e-6);
+    pm_free(s->file);
+    pm_free(s);
+    return result;
+}
