@@ -4,9 +4,9 @@
 //   pieces, scales: weight rows row_base .. row_base + rows - 1 are written
 //
 // Grid: (rows, ceil(units / LOCAL_X)): a lane packs one unit, the shortest run of a row that
-// fills whole pieces and scale words: 32 elements of F32, F16 and BF16 (zeros past k), 64 of
-// Q8_0 and Q4_0, 256 of the K types. Blocks of 18, 34 and 210 bytes lie at any byte, so
-// words are put together from two. Exact: bits are moved, no value is computed.
+// fills whole pieces and scale words: 32 elements of F32, F16 and BF16 (zeros past k), 32 to 128 of
+// the types with blocks of 32, 256 of the K types, 512 of most codebook types. Blocks lie at any
+// byte, so words are put together from two. Exact: bits are moved, no value is computed.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
@@ -59,6 +59,24 @@ void put_scale(uint i, uint value)
 #include "pack_q4_k.glsl"
 #elif defined(TYPE_Q6_K)
 #include "pack_q6_k.glsl"
+#elif defined(TYPE_Q4_1)
+#include "pack_q4_1.glsl"
+#elif defined(TYPE_Q5_0)
+#include "pack_q5_0.glsl"
+#elif defined(TYPE_Q5_1)
+#include "pack_q5_1.glsl"
+#elif defined(TYPE_Q2_K)
+#include "pack_q2_k.glsl"
+#elif defined(TYPE_Q3_K)
+#include "pack_q3_k.glsl"
+#elif defined(TYPE_Q5_K)
+#include "pack_q5_k.glsl"
+#elif defined(TYPE_IQ4_XS)
+#include "pack_iq4_xs.glsl"
+#elif defined(TYPE_MXFP4)
+#include "pack_mxfp4.glsl"
+#elif defined(TYPE_GRID)
+#include "pack_grid.glsl"
 #endif
 
 void main()

@@ -4,11 +4,11 @@
  *     [--kv-heads N] [--head-dim N] [--vocab N] [--ctx N] [--type T] [--tied] [--biases]
  *     [--rope-theta X] [--rope-freqs] [--window N] [--seed S]
  *
- * T: F32 F16 BF16 Q8_0 Q4_0 Q4_K Q6_K, or Q4_K_M (Q4_K with Q6_K for attn_v, ffn_down and the
- * output). Quantised blocks are drawn as blocks: random quants under scales such that weights
- * have mean 0 and deviation 1 / sqrt(k) (1 in an embedding that is not tied), so that logits are
- * spread and finite. A row whose length is no multiple of a type's block falls back to Q8_0,
- * then F16, and says so.
+ * T: any type that pumice reads, or a recipe: Q2_K_S, Q3_K_S Q3_K_M Q3_K_L, Q4_K_S Q4_K_M, Q5_K_S
+ * Q5_K_M, the mixtures that files of these names hold (see recipe()). Quantised blocks are drawn as
+ * blocks: random quants under scales such that weights have a mean near 0 and deviation
+ * 1 / sqrt(k) (1 in an embedding that is not tied), so that logits are spread and finite. A row
+ * whose length is no multiple of a type's block falls back to Q8_0, then F16, and says so.
  * Everything is a function of the seed: the same command gives the same bytes. */
 #include "base/half.h"
 #include "base/hash.h"
@@ -96,8 +96,67 @@ static void put_k_scales(uint8_t *at)
     }
 }
 
-/* One block of weights with this deviation. The divisors are the deviations of the quants
- * (uniform in 0 .. 15: 4.61; -127 .. 127: 73.6; 0 .. 63: 18.5) times the mean of the scales. */
+/* A block of random quants under the scale d, so that weights have a mean near 0. */
+static void put_quants(pm_dtype type, uint8_t *at, float d)
+{
+    const float either = rng() & 1 ? d : -d; /* where quants are not symmetric, scales are */
+    random_bytes(at, pm_dtype_get(type)->bytes);
+    switch (type) {
+    case PM_DTYPE_Q8_0:
+        for (int i = 2; i < 34; i++)
+            at[i] = at[i] == 0x80 ? 0 : at[i];
+        put_half(at, d);
+        return;
+    case PM_DTYPE_Q4_1: put_half(at, d); put_half(at + 2, -7.5f * d); return;
+    case PM_DTYPE_Q5_1: put_half(at, d); put_half(at + 2, -15.5f * d); return;
+    case PM_DTYPE_Q2_K:
+        for (int j = 0; j < 16; j++)
+            at[j] = (uint8_t)((8 + at[j] % 8) * 17);
+        put_half(at + 80, d);
+        put_half(at + 82, 1.5f * d);
+        return;
+    case PM_DTYPE_Q3_K: put_half(at + 108, either); return;
+    case PM_DTYPE_Q4_K: put_k_scales(at + 4); put_half(at, d); put_half(at + 2, 7.5f * d); return;
+    case PM_DTYPE_Q5_K: put_k_scales(at + 4); put_half(at, d); put_half(at + 2, 15.5f * d); return;
+    case PM_DTYPE_Q6_K:
+        for (int j = 0; j < 16; j++)
+            at[192 + j] = (uint8_t)(int8_t)((int)(32 + rng() % 32) * (rng() & 1 ? 1 : -1));
+        put_half(at + 208, d);
+        return;
+    case PM_DTYPE_MXFP4: at[0] = (uint8_t)lrintf(127.0f + log2f(d)); return;
+    case PM_DTYPE_IQ1_M: {
+        const uint16_t bits = pm_f16_from_f32(either);
+        for (int i = 0; i < 4; i++) /* the top bits of four halves */
+            at[49 + 2 * i] = (uint8_t)((at[49 + 2 * i] & 15) | (bits >> (4 * i) & 15) << 4);
+        return;
+    }
+    default: put_half(at, either); return; /* Q4_0, Q5_0, IQ4 and the other codebook types */
+    }
+}
+
+/* Deviation of the weights of put_quants() under a scale of 1. */
+static float quants_deviation(pm_dtype type)
+{
+    static float known[PM_DTYPE_LIMIT];
+    if (known[type] == 0.0f) {
+        const uint64_t state = rng_state; /* what is drawn here changes no file */
+        const pm_dtype_info *info = pm_dtype_get(type);
+        double squares = 0.0;
+        for (int b = 0; b < 256; b++) {
+            uint8_t block[512];
+            float values[256];
+            put_quants(type, block, 1.0f);
+            pm_dequant_row(type, block, values, info->block);
+            for (uint32_t i = 0; i < info->block; i++)
+                squares += (double)values[i] * (double)values[i];
+        }
+        known[type] = (float)sqrt(squares / (256.0 * info->block));
+        rng_state = state;
+    }
+    return known[type];
+}
+
+/* One block of weights with this deviation. */
 static void put_block(pm_dtype type, uint8_t *at, float deviation)
 {
     const float value = rng_normal() * deviation;
@@ -106,29 +165,7 @@ static void put_block(pm_dtype type, uint8_t *at, float deviation)
     case PM_DTYPE_F32: memcpy(at, &value, 4); return;
     case PM_DTYPE_F16: put_half(at, value); return;
     case PM_DTYPE_BF16: memcpy(at, &brain, 2); return;
-    case PM_DTYPE_Q8_0:
-        random_bytes(at, 34);
-        for (int i = 2; i < 34; i++)
-            at[i] = at[i] == 0x80 ? 0 : at[i];
-        put_half(at, deviation / 73.6f);
-        return;
-    case PM_DTYPE_Q4_0:
-        random_bytes(at, 18);
-        put_half(at, (rng() & 1 ? 1.0f : -1.0f) * deviation / 4.64f);
-        return;
-    case PM_DTYPE_Q4_K:
-        random_bytes(at + 16, 128);
-        put_k_scales(at + 4);
-        put_half(at, deviation / (4.61f * 47.5f));
-        put_half(at + 2, 7.5f * deviation / (4.61f * 47.5f));
-        return;
-    case PM_DTYPE_Q6_K:
-        random_bytes(at, 192);
-        for (int j = 0; j < 16; j++)
-            at[192 + j] = (uint8_t)(int8_t)((int)(32 + rng() % 32) * (rng() & 1 ? 1 : -1));
-        put_half(at + 208, deviation / (18.5f * 47.5f));
-        return;
-    default: die("a type that this program does not make");
+    default: put_quants(type, at, deviation / quants_deviation(type)); return;
     }
 }
 
@@ -162,21 +199,71 @@ static void write_tensor(FILE *file, const tensor *t)
 
 /* -------------------------------------------------------------- tensors */
 
+typedef enum layers_of { NO_LAYER, FIRST_2, FIRST_4, FIRST_8TH, FIRST_16TH, MORE_BITS } layers_of;
+
+/* Which layers' tensors a recipe gives more bits. */
+static bool has_more(layers_of which, uint32_t layer, uint32_t layers)
+{
+    switch (which) {
+    case FIRST_2: return layer < 2;
+    case FIRST_4: return layer < 4;
+    case FIRST_8TH: return layer < layers / 8;
+    case FIRST_16TH: return layer < layers / 16;
+    case MORE_BITS: return layer < layers / 8 || layer >= 7 * layers / 8 || (layer - layers / 8) % 3 == 2;
+    default: return false;
+    }
+}
+
+/* The recipes of GGUF files: a type for all matrices, two for attn_v and ffn_down (in some
+ * layers and in the rest), one for attn_output. The output is Q6_K. */
+static const struct recipe {
+    const char *name;
+    pm_dtype base;
+    struct { layers_of which; pm_dtype some, rest; } value, down;
+    pm_dtype attention_out;
+} recipes[] = {
+#define K(bits) PM_DTYPE_Q##bits##_K
+    {"Q2_K_S", K(2), {NO_LAYER, K(4), K(4)}, {FIRST_8TH, K(4), K(2)}, K(2)},
+    {"Q3_K_S", K(3), {NO_LAYER, K(3), K(3)}, {NO_LAYER, K(3), K(3)}, K(3)},
+    {"Q3_K_M", K(3), {FIRST_2, K(5), K(4)}, {FIRST_16TH, K(5), K(4)}, K(4)},
+    {"Q3_K_L", K(3), {NO_LAYER, K(5), K(5)}, {NO_LAYER, K(5), K(5)}, K(5)},
+    {"Q4_K_S", K(4), {FIRST_4, K(5), K(4)}, {FIRST_8TH, K(5), K(4)}, K(4)},
+    {"Q4_K_M", K(4), {MORE_BITS, K(6), K(4)}, {MORE_BITS, K(6), K(4)}, K(4)},
+    {"Q5_K_S", K(5), {NO_LAYER, K(5), K(5)}, {NO_LAYER, K(5), K(5)}, K(5)},
+    {"Q5_K_M", K(5), {MORE_BITS, K(6), K(5)}, {MORE_BITS, K(6), K(5)}, K(5)},
+#undef K
+};
+
+static pm_dtype recipe_type(const struct recipe *r, const char *name, uint32_t layers)
+{
+    unsigned layer = 0;
+    if (strcmp(name, "output.weight") == 0)
+        return PM_DTYPE_Q6_K;
+    if (sscanf(name, "blk.%u.", &layer) != 1)
+        return r->base;
+    if (strstr(name, "attn_v"))
+        return has_more(r->value.which, layer, layers) ? r->value.some : r->value.rest;
+    if (strstr(name, "ffn_down"))
+        return has_more(r->down.which, layer, layers) ? r->down.some : r->down.rest;
+    return strstr(name, "attn_output") ? r->attention_out : r->base;
+}
+
+static pm_dtype wanted_type(const options *o, const char *name)
+{
+    for (size_t i = 0; i < sizeof(recipes) / sizeof(recipes[0]); i++)
+        if (strcmp(recipes[i].name, o->type) == 0)
+            return recipe_type(&recipes[i], name, o->layers);
+    for (uint32_t type = 0; type < PM_DTYPE_LIMIT; type++)
+        if (pm_dtype_can_dequant((pm_dtype)type) && strcmp(pm_dtype_get(type)->name, o->type) == 0)
+            return (pm_dtype)type;
+    die("--type: expected the name of a tensor type (F16, Q5_1, IQ3_XXS ...), Q2_K_S, Q3_K_S, Q3_K_M, Q3_K_L, Q4_K_S, "
+        "Q4_K_M, Q5_K_S or Q5_K_M");
+}
+
 static pm_dtype type_of(const options *o, const char *name, uint64_t k)
 {
-    static const struct { const char *name; pm_dtype type; } names[] = {
-        {"F32", PM_DTYPE_F32}, {"F16", PM_DTYPE_F16}, {"BF16", PM_DTYPE_BF16}, {"Q8_0", PM_DTYPE_Q8_0},
-        {"Q4_0", PM_DTYPE_Q4_0}, {"Q4_K", PM_DTYPE_Q4_K}, {"Q6_K", PM_DTYPE_Q6_K}, {"Q4_K_M", PM_DTYPE_Q4_K},
-    };
-    pm_dtype type = PM_DTYPE_LIMIT;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(names[i].name, o->type) == 0)
-            type = names[i].type;
-    if (type == PM_DTYPE_LIMIT)
-        die("--type: expected F32, F16, BF16, Q8_0, Q4_0, Q4_K, Q6_K or Q4_K_M");
-    if (strcmp(o->type, "Q4_K_M") == 0 && (strstr(name, "attn_v") || strstr(name, "ffn_down") || strstr(name, "output.")))
-        type = PM_DTYPE_Q6_K;
-    const pm_dtype wanted = type;
+    const pm_dtype wanted = wanted_type(o, name);
+    pm_dtype type = wanted;
     if (k % pm_dtype_get(type)->block != 0)
         type = k % 32 == 0 ? PM_DTYPE_Q8_0 : PM_DTYPE_F16;
     if (type != wanted)

@@ -3,6 +3,8 @@
 #define PM_PUSH_PACK_H
 #include "pm_shared.h"
 
+#define PM_SPEC_PACK_BYTES 8       /* of a block, for the types that one module packs */
+
 PM_PUSH_BEGIN(pm_push_pack)
     PM_ADDRESS raw;                /* [rows, row_bytes] the file's blocks */
     PM_ADDRESS pieces;             /* packed weights, see op/weight.h */

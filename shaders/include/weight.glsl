@@ -8,9 +8,23 @@
 
 #define WEIGHT_GROUP 32u
 
+// Bytes of the table that lies before the pieces of a codebook type.
+#if defined(TYPE_IQ2_XXS) || defined(TYPE_IQ3_XXS)
+#define WEIGHT_TABLE 1024u
+#elif defined(TYPE_IQ2_XS) || defined(TYPE_IQ3_S)
+#define WEIGHT_TABLE 2048u
+#elif defined(TYPE_IQ2_S)
+#define WEIGHT_TABLE 4096u
+#elif defined(TYPE_IQ1_S) || defined(TYPE_IQ1_M)
+#define WEIGHT_TABLE 8192u
+#endif
+
 struct Weight {
     U32x4In pieces;                // this row's piece 0; the next is WEIGHT_GROUP further
     U32In scales;                  // this row's scale word 0; likewise
+#ifdef WEIGHT_TABLE
+    U32In table;                   // all rows'
+#endif
 };
 
 uvec4 piece(Weight weight, uint i)
@@ -28,7 +42,11 @@ Weight weight_row(uvec2 pieces, uvec2 scales, uint row, uint group_pieces, uint 
 {
     const uint group = row / WEIGHT_GROUP, lane = row % WEIGHT_GROUP;
     return Weight(U32x4In(advance(advance(pieces, group, group_pieces), lane, 16u)),
-                  U32In(advance(advance(scales, group, group_scales), lane, 4u)));
+                  U32In(advance(advance(scales, group, group_scales), lane, 4u))
+#ifdef WEIGHT_TABLE
+                      , U32In(uvec2(pieces.x - WEIGHT_TABLE, pieces.y - uint(pieces.x < WEIGHT_TABLE)))
+#endif
+    );
 }
 
 #if defined(TYPE_F32)
@@ -45,5 +63,37 @@ Weight weight_row(uvec2 pieces, uvec2 scales, uint row, uint group_pieces, uint 
 #include "weight_q4_k.glsl"
 #elif defined(TYPE_Q6_K)
 #include "weight_q6_k.glsl"
+#elif defined(TYPE_Q4_1)
+#include "weight_q4_1.glsl"
+#elif defined(TYPE_Q5_0)
+#include "weight_q5_0.glsl"
+#elif defined(TYPE_Q5_1)
+#include "weight_q5_1.glsl"
+#elif defined(TYPE_Q2_K)
+#include "weight_q2_k.glsl"
+#elif defined(TYPE_Q3_K)
+#include "weight_q3_k.glsl"
+#elif defined(TYPE_Q5_K)
+#include "weight_q5_k.glsl"
+#elif defined(TYPE_IQ4_NL)
+#include "weight_iq4_nl.glsl"
+#elif defined(TYPE_IQ4_XS)
+#include "weight_iq4_xs.glsl"
+#elif defined(TYPE_MXFP4)
+#include "weight_mxfp4.glsl"
+#elif defined(TYPE_IQ1_S)
+#include "weight_iq1_s.glsl"
+#elif defined(TYPE_IQ1_M)
+#include "weight_iq1_m.glsl"
+#elif defined(TYPE_IQ2_XXS)
+#include "weight_iq2_xxs.glsl"
+#elif defined(TYPE_IQ2_XS)
+#include "weight_iq2_xs.glsl"
+#elif defined(TYPE_IQ2_S)
+#include "weight_iq2_s.glsl"
+#elif defined(TYPE_IQ3_XXS)
+#include "weight_iq3_xxs.glsl"
+#elif defined(TYPE_IQ3_S)
+#include "weight_iq3_s.glsl"
 #endif
 #endif

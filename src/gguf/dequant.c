@@ -6,6 +6,7 @@
 #include "gguf/blocks.h"
 
 #include "base/half.h"
+#include "gguf/dequant_codebook.h"
 
 #include <math.h>
 #include <string.h>
@@ -200,6 +201,10 @@ static void (*const functions[PM_DTYPE_LIMIT])(const void *block, float *y) = {
     [PM_DTYPE_Q3_K] = dequant_q3_k,     [PM_DTYPE_Q4_K] = dequant_q4_k,     [PM_DTYPE_Q5_K] = dequant_q5_k,
     [PM_DTYPE_Q6_K] = dequant_q6_k,     [PM_DTYPE_IQ4_NL] = dequant_iq4_nl, [PM_DTYPE_IQ4_XS] = dequant_iq4_xs,
     [PM_DTYPE_MXFP4] = dequant_mxfp4,
+    [PM_DTYPE_IQ1_S] = pm_dequant_iq1_s,     [PM_DTYPE_IQ1_M] = pm_dequant_iq1_m,
+    [PM_DTYPE_IQ2_XXS] = pm_dequant_iq2_xxs, [PM_DTYPE_IQ2_XS] = pm_dequant_iq2_xs,
+    [PM_DTYPE_IQ2_S] = pm_dequant_iq2_s,     [PM_DTYPE_IQ3_XXS] = pm_dequant_iq3_xxs,
+    [PM_DTYPE_IQ3_S] = pm_dequant_iq3_s,
 };
 
 bool pm_dtype_can_dequant(pm_dtype type)

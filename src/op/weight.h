@@ -9,6 +9,10 @@
  *   piece p of row r:  pieces + ((r / G * pieces_per_row + p) * G + r % G) * 16
  *   scale s of row r:  scales + ((r / G * scales_per_row + s) * G + r % G) * scale_bytes
  *
+ * A type may do without pieces: 2 and 3 bits a weight are words of the scales, so that a lane
+ * loads no byte that it does not use. A codebook type has its grid, as in gguf/codebook.h, before
+ * the pieces: 1 to 8 KiB a matrix, which shaders find without an address of its own.
+ *
  * Rows are padded to a multiple of G with zero weights; k is padded to a multiple
  * of 32 (F32, F16, BF16) or is a multiple of the type's block.
  * Values are those of pm_dequant_row(), exactly.
@@ -46,7 +50,8 @@ uint64_t pm_weight_read_bytes(const pm_weight *weight);
 
 /* Records: repack `rows` rows of the file's blocks (raw: rows * row bytes, offset a
  * multiple of 4) into weight rows row_base .. row_base + rows - 1. Concatenated
- * matrices (QKV, gate and up) are packed with one call per source tensor.
+ * matrices (QKV, gate and up) are packed with one call per source tensor. With row 0 goes
+ * the grid of a codebook type.
  * Errors: PM_ERR_UNSUP (names the type). */
 PM_MUST_USE pm_result pm_weight_pack_record(pm_vk_recorder *recorder, const pm_weight *weight,
                                             uint32_t row_base, uint32_t rows, pm_slice raw);

@@ -35,7 +35,7 @@ static void memory_barrier(const pm_vk_device *d, VkCommandBuffer commands, VkPi
 {
     const VkMemoryBarrier2 barrier = {
         .sType = VK_STRUCTURE_TYPE_MEMORY_BARRIER_2,
-        .srcStageMask = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_2_COPY_BIT,
+        .srcStageMask = VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_2_ALL_TRANSFER_BIT,
         .srcAccessMask = VK_ACCESS_2_SHADER_STORAGE_WRITE_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT,
         .dstStageMask = to_stage,
         .dstAccessMask = to_access};
@@ -47,7 +47,7 @@ static void memory_barrier(const pm_vk_device *d, VkCommandBuffer commands, VkPi
 
 static void device_barrier(const pm_vk_device *d, VkCommandBuffer commands)
 {
-    memory_barrier(d, commands, VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_2_COPY_BIT,
+    memory_barrier(d, commands, VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_2_ALL_TRANSFER_BIT,
                    VK_ACCESS_2_SHADER_STORAGE_READ_BIT | VK_ACCESS_2_SHADER_STORAGE_WRITE_BIT |
                        VK_ACCESS_2_TRANSFER_READ_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT);
 }
@@ -67,6 +67,9 @@ static void emit_node(const pm_vk_device *d, VkCommandBuffer commands, const pm_
         if (p->key.push_bytes > 0)
             d->vk.vkCmdPushConstants(commands, p->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, p->key.push_bytes, n->push);
         d->vk.vkCmdDispatch(commands, n->groups[0], n->groups[1], n->groups[2]);
+    } else if (n->data != NULL) {
+        const pm_slice dst = n->access[0].slice;
+        d->vk.vkCmdUpdateBuffer(commands, dst.buffer->handle, dst.offset, dst.bytes, n->data);
     } else {
         const pm_slice dst = n->access[0].slice, src = n->access[1].slice;
         const VkBufferCopy region = {.srcOffset = src.offset, .dstOffset = dst.offset, .size = dst.bytes};

@@ -80,6 +80,19 @@ pm_result pm_vk_record_copy(pm_vk_recorder *recorder, pm_slice dst, pm_slice src
     return PM_OK;
 }
 
+pm_result pm_vk_record_write(pm_vk_recorder *recorder, pm_slice dst, const void *data)
+{
+    pm_assert(dst.bytes > 0 && dst.bytes <= 65536 && dst.bytes % 4 == 0);
+    pm_vk_node *n;
+    PM_TRY(add_node(recorder, &n));
+    n->op = "write";
+    n->data = data;
+    n->access[0] = (pm_vk_access){dst, true};
+    n->access_count = 1;
+    n->bytes = dst.bytes;
+    return PM_OK;
+}
+
 void pm_vk_record_segment(pm_vk_recorder *recorder)
 {
     if (recorder->count > 0)

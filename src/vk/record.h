@@ -44,6 +44,10 @@ PM_MUST_USE pm_result pm_vk_record(pm_vk_recorder *recorder, const pm_vk_dispatc
 /* Copies src to dst, of equal size (any memory kinds; multiple of 4 bytes). */
 PM_MUST_USE pm_result pm_vk_record_copy(pm_vk_recorder *recorder, pm_slice dst, pm_slice src);
 
+/* Writes host bytes, at most 64 KiB and a multiple of 4, to dst. data is read in
+ * pm_vk_recorder_end(). */
+PM_MUST_USE pm_result pm_vk_record_write(pm_vk_recorder *recorder, pm_slice dst, const void *data);
+
 /* A submission may end here (between layers, say). */
 void pm_vk_record_segment(pm_vk_recorder *recorder);
 

@@ -7,7 +7,8 @@
 
 typedef struct pm_vk_node {
     const char *op;
-    const pm_vk_pipeline *pipeline; /* NULL = a copy of access[1] to access[0] */
+    const pm_vk_pipeline *pipeline; /* NULL = a copy of data, else access[1], to access[0] */
+    const void *data;
     uint8_t push[128];
     uint32_t groups[3];
     pm_vk_access access[PM_VK_ACCESS_MAX];

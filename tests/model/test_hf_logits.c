@@ -1,7 +1,7 @@
 /* test_hf_logits.c - whole models against logits recorded from Hugging Face transformers.
  *
  * tests/data/hf/<name>/ holds a tiny random model, 96 tokens and the logits of all 96
- * positions (tests/oracle/hf_models.py made them, hf_quant.py the one with every tensor
+ * positions (tests/oracle/hf_models.py made them, hf_quant.py the two with every tensor
  * type; PROVENANCE says with what). Each model is scored with f32 and f16 KV, both page
  * sizes, and prompt chunks of several lengths: 1 row at a time is the path of decoding,
  * 7 the kernels for few rows, 32 whole pages, 512 all at once.
@@ -139,6 +139,7 @@ int main(void)
         MODEL("llama-gqa"),     MODEL("llama-tied"),   MODEL("llama-rope3"),    MODEL("llama-linear"),
         MODEL("llama-headdim"), MODEL("llama-biases"), MODEL("mistral-window"), MODEL("qwen2"),
         MODEL("mixed-quants"),
+        MODEL("more-quants"),
     };
     return cmocka_run_group_tests_name("hf_logits", tests, NULL, NULL);
 }

@@ -31,20 +31,22 @@ static uint64_t seed(void)
     return value;
 }
 
-/* A random program of mixes and copies over overlapping parts of two buffers gives what
+/* A random program of mixes, copies and writes over overlapping parts of two buffers gives what
  * the host gives when it runs the steps one after the other, each time it is replayed. */
 static void random_programs_run_in_order(void **state)
 {
     (void)state;
     uint64_t random = seed();
     pm_vk_buffer *buffers[2] = {make_buffer(device, WORDS * 4, PM_VK_DEVICE), make_buffer(device, WORDS * 4, PM_VK_DEVICE)};
-    static uint32_t host[2][WORDS], got[WORDS];
+    static uint32_t host[2][WORDS], got[WORDS], words[WORDS], written[WORDS];
     for (uint32_t i = 0; i < 2 * WORDS; i++)
         host[i / WORDS][i % WORDS] = (uint32_t)next_random(&random);
+    for (uint32_t i = 0; i < WORDS; i++)
+        words[i] = written[i] = (uint32_t)next_random(&random);
     for (int b = 0; b < 2; b++)
         ok(pm_vk_upload(device, pm_vk_buffer_all(buffers[b]), host[b], WORDS * 4));
 
-    struct { uint32_t from, to, x, y, count, times, add; bool copy; } steps[STEPS];
+    struct { uint32_t from, to, x, y, count, times, add; bool copy, write; } steps[STEPS];
     pm_vk_recorder *recorder = NULL;
     ok(pm_vk_recorder_create(device, &recorder));
     for (uint32_t s = 0; s < STEPS; s++) {
@@ -52,6 +54,7 @@ static void random_programs_run_in_order(void **state)
         steps[s].from = r & 1;
         steps[s].to = r >> 1 & 1;
         steps[s].copy = (r >> 2 & 7) == 0;
+        steps[s].write = (r >> 2 & 7) == 1;
         steps[s].count = 64 + (uint32_t)(r >> 8 & 511);
         steps[s].x = (uint32_t)(r >> 20) % (WORDS - steps[s].count);
         steps[s].y = (uint32_t)(r >> 36) % (WORDS - steps[s].count);
@@ -64,6 +67,8 @@ static void random_programs_run_in_order(void **state)
         const pm_slice y = pm_vk_buffer_slice(buffers[steps[s].to], steps[s].y * 4, steps[s].count * 4);
         if (steps[s].copy)
             ok(pm_vk_record_copy(recorder, y, x));
+        else if (steps[s].write)
+            ok(pm_vk_record_write(recorder, y, &words[steps[s].x]));
         else
             record_mix(recorder, x, y, steps[s].times, steps[s].add);
         if ((r >> 60 & 3) == 0)
@@ -72,14 +77,15 @@ static void random_programs_run_in_order(void **state)
     pm_vk_commands *commands = NULL;
     ok(pm_vk_recorder_end(recorder, &commands));
     assert_int_equal(pm_vk_commands_dispatches(commands), STEPS);
+    memset(words, 0, sizeof(words)); /* they have been read */
 
     for (int run = 0; run < 3; run++) {
         ok(pm_vk_commands_run(commands));
         for (uint32_t s = 0; s < STEPS; s++)
             for (uint32_t i = 0; i < steps[s].count; i++) {
-                const uint32_t x = host[steps[s].from][steps[s].x + i];
+                const uint32_t x = steps[s].write ? written[steps[s].x + i] : host[steps[s].from][steps[s].x + i];
                 uint32_t *y = &host[steps[s].to][steps[s].y + i];
-                *y = steps[s].copy ? x : steps[s].times * *y + x + steps[s].add;
+                *y = steps[s].copy || steps[s].write ? x : steps[s].times * *y + x + steps[s].add;
             }
         for (int b = 0; b < 2; b++) {
             ok(pm_vk_download(device, got, pm_vk_buffer_all(buffers[b]), WORDS * 4));

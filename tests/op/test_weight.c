@@ -16,12 +16,18 @@
 #define RTOL 3e-6
 #define ATOL 1e-30
 
-static const pm_dtype types[] = {PM_DTYPE_F32, PM_DTYPE_F16, PM_DTYPE_BF16, PM_DTYPE_Q8_0,
-                                 PM_DTYPE_Q4_0, PM_DTYPE_Q4_K, PM_DTYPE_Q6_K};
+static const pm_dtype types[] = {
+    PM_DTYPE_F32,   PM_DTYPE_F16,   PM_DTYPE_BF16,    PM_DTYPE_Q8_0,   PM_DTYPE_Q4_0,  PM_DTYPE_Q4_1,
+    PM_DTYPE_Q5_0,  PM_DTYPE_Q5_1,  PM_DTYPE_Q2_K,    PM_DTYPE_Q3_K,   PM_DTYPE_Q4_K,  PM_DTYPE_Q5_K,
+    PM_DTYPE_Q6_K,  PM_DTYPE_IQ4_NL, PM_DTYPE_IQ4_XS, PM_DTYPE_MXFP4,  PM_DTYPE_IQ1_S, PM_DTYPE_IQ1_M,
+    PM_DTYPE_IQ2_XXS, PM_DTYPE_IQ2_XS, PM_DTYPE_IQ2_S, PM_DTYPE_IQ3_XXS, PM_DTYPE_IQ3_S,
+};
 #define TYPES (sizeof(types) / sizeof(types[0]))
 
-/* Random blocks: any bits are a legal block; f16 scales are kept finite and small. */
-static uint8_t *random_blocks(pm_dtype type, uint32_t n, uint32_t k, uint64_t seed)
+typedef enum scale_kind { SCALE_SMALL, SCALE_ANY } scale_kind;
+
+/* Random blocks: any bits are a legal block. Scales are small, each 17th 0, or any finite f16. */
+static uint8_t *random_blocks(pm_dtype type, uint32_t n, uint32_t k, scale_kind scales, uint64_t seed)
 {
     const uint64_t row_bytes = pm_dtype_row_bytes(type, k), bytes = n * row_bytes;
     const pm_dtype_info *info = pm_dtype_get(type);
@@ -32,14 +38,30 @@ static uint8_t *random_blocks(pm_dtype type, uint32_t n, uint32_t k, uint64_t se
     for (uint64_t b = 0; b < bytes / info->bytes; b++) {
         uint8_t *block = data + b * info->bytes;
         const float value = input_value(INPUT_NORMAL, seed + 1, b) * 0.1f;
-        const uint16_t d = b % 17 == 0 ? 0 : pm_f16_from_f32(value), dmin = pm_f16_from_f32(value * 0.5f);
         const uint16_t brain = pm_bf16_from_f32(value);
+        uint16_t d = b % 17 == 0 ? 0 : pm_f16_from_f32(value), dmin = pm_f16_from_f32(value * 0.5f);
+        if (scales == SCALE_ANY) { /* one bit of the exponent is clear */
+            d = (uint16_t)(input_index(seed + 2, b, 65536) & 0xbfff);
+            dmin = (uint16_t)(input_index(seed + 3, b, 65536) & 0xfbff);
+        }
         switch (type) {
         case PM_DTYPE_F32: memcpy(block, &value, 4); break;
         case PM_DTYPE_F16: memcpy(block, &d, 2); break;
         case PM_DTYPE_BF16: memcpy(block, &brain, 2); break;
-        case PM_DTYPE_Q4_K: memcpy(block, &d, 2); memcpy(block + 2, &dmin, 2); break;
+        case PM_DTYPE_Q4_1:
+        case PM_DTYPE_Q5_1:
+        case PM_DTYPE_Q4_K:
+        case PM_DTYPE_Q5_K: memcpy(block, &d, 2); memcpy(block + 2, &dmin, 2); break;
+        case PM_DTYPE_Q2_K: memcpy(block + 80, &d, 2); memcpy(block + 82, &dmin, 2); break;
+        case PM_DTYPE_Q3_K: memcpy(block + 108, &d, 2); break;
         case PM_DTYPE_Q6_K: memcpy(block + 208, &d, 2); break;
+        case PM_DTYPE_MXFP4: /* below 2 the scale itself is subnormal; at 255 values may be infinite */
+            block[0] = (uint8_t)(scales == SCALE_ANY ? 2 + block[0] % 254 : 112 + block[0] % 16);
+            break;
+        case PM_DTYPE_IQ1_M: /* d lies in the top bits of four halves */
+            for (int i = 0; i < 4; i++)
+                block[49 + 2 * i] = (uint8_t)((block[49 + 2 * i] & 15) | (d >> (4 * i) & 15) << 4);
+            break;
         default: memcpy(block, &d, 2); break;
         }
     }
@@ -76,9 +98,9 @@ static float *dequantise(pm_dtype type, const uint8_t *blocks, uint32_t n, uint3
 
 /* ------------------------------------------------------------- embedding */
 
-static void check_embedding(pm_dtype type, uint32_t n, uint32_t k)
+static void check_embedding(pm_dtype type, uint32_t n, uint32_t k, scale_kind scales)
 {
-    uint8_t *blocks = random_blocks(type, n, k, harness_seed() + type * 100 + k);
+    uint8_t *blocks = random_blocks(type, n, k, scales, harness_seed() + type * 100 + k);
     float *values = dequantise(type, blocks, n, k);
     pm_weight weight = {.type = type, .n = n, .k = k};
     test_buffer packed = pack(&weight, blocks);
@@ -123,10 +145,35 @@ static void every_weight_is_the_one_of_the_file(void **state)
         const uint32_t block = pm_dtype_get(types[t])->block;
         const uint32_t widths[] = {block == 1 ? 172 : block, block == 1 ? 1 : block * 3, 768};
         for (size_t w = 0; w < 3; w++) {
-            check_embedding(types[t], 1, widths[w]);
-            check_embedding(types[t], 33, widths[w]);
-            check_embedding(types[t], 71, widths[w]);
+            check_embedding(types[t], 1, widths[w], SCALE_SMALL);
+            check_embedding(types[t], 33, widths[w], SCALE_SMALL);
+            check_embedding(types[t], 71, widths[w], SCALE_ANY);
         }
+    }
+}
+
+/* A packed matrix is as small as the file's blocks: at most 2 % and a codebook's table more. */
+static void no_type_grows_on_the_device(void **state)
+{
+    (void)state;
+    for (size_t t = 0; t < TYPES; t++) {
+        const uint64_t file = 4096 * pm_dtype_row_bytes(types[t], 4096), device = pm_weight_bytes(types[t], 4096, 4096);
+        assert_in_range(device, file, file + file / 50 + 8192);
+        const pm_weight weight = {.type = types[t], .n = 4096, .k = 4096};
+        assert_in_range(pm_weight_read_bytes(&weight), file, file + file / 50);
+    }
+}
+
+/* The list above holds all types that kernels read, and those that a loader can dequantise. */
+static void every_type_of_the_table_is_tested(void **state)
+{
+    (void)state;
+    for (uint32_t type = 0; type < PM_DTYPE_LIMIT; type++) {
+        bool tested = false;
+        for (size_t t = 0; t < TYPES; t++)
+            tested = tested || types[t] == type;
+        assert_int_equal(pm_weight_supported((pm_dtype)type), tested);
+        assert_int_equal(pm_dtype_can_dequant((pm_dtype)type), tested);
     }
 }
 
@@ -139,7 +186,7 @@ static void check_matmul(pm_dtype type, uint32_t n, uint32_t k, uint32_t rows, u
     if (!pm_matmul_variant_fits(variant, pm_vk_device_caps(harness_device()), &shape))
         return; /* variants_agree_to_the_bit() holds that it is refused */
     const uint64_t seed = harness_seed() + type * 1000 + n * 10 + k;
-    uint8_t *blocks = random_blocks(type, n, k, seed);
+    uint8_t *blocks = random_blocks(type, n, k, SCALE_SMALL, seed);
     float *w = dequantise(type, blocks, n, k);
     pm_weight weight = {.type = type, .n = n, .k = k};
     test_buffer packed = pack(&weight, blocks);
@@ -235,6 +282,9 @@ static void wide_rows_of_real_models_match_double(void **state)
     check_matmul(PM_DTYPE_Q4_K, 64, 5632, 9, 9, 4, INPUT_NORMAL, false);
     check_matmul(PM_DTYPE_Q6_K, 64, 4096, 1, 1, 0, INPUT_NORMAL, false);
     check_matmul(PM_DTYPE_Q8_0, 64, 11008, 1, 1, 0, INPUT_NORMAL, true);
+    check_matmul(PM_DTYPE_MXFP4, 64, 2880, 1, 1, 0, INPUT_NORMAL, false); /* 22.5 units */
+    check_matmul(PM_DTYPE_IQ3_XXS, 64, 11008, 3, 3, 2, INPUT_NORMAL, false); /* 21.5 units */
+    check_matmul(PM_DTYPE_IQ1_S, 64, 14336, 1, 1, 5, INPUT_NORMAL, false);
     compare_report("matmul, wide rows");
 }
 
@@ -243,7 +293,7 @@ static void variants_agree_to_the_bit(void **state)
 {
     (void)state;
     const uint32_t n = 96, k = 512, rows = 5;
-    uint8_t *blocks = random_blocks(PM_DTYPE_Q8_0, n, k, 5);
+    uint8_t *blocks = random_blocks(PM_DTYPE_Q8_0, n, k, SCALE_SMALL, 5);
     pm_weight weight = {.type = PM_DTYPE_Q8_0, .n = n, .k = k};
     test_buffer packed = pack(&weight, blocks);
     float x[5 * 512], got[2][5 * 96];
@@ -284,7 +334,9 @@ static int finish(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_type_of_the_table_is_tested),
         cmocka_unit_test(every_weight_is_the_one_of_the_file),
+        cmocka_unit_test(no_type_grows_on_the_device),
         cmocka_unit_test(every_variant_matches_double),
         cmocka_unit_test(hard_inputs_stay_in_bounds),
         cmocka_unit_test(wide_rows_of_real_models_match_double),

@@ -9,7 +9,7 @@ that its rows allow, mixed in one file, and blocks of random bits: all scales, n
 subnormal ones too. The gguf package expands the blocks, transformers runs the expansion in
 float32. NMSE of the logits with f32 KV below 1e-9: a kernel that reads a block reads it
 exactly, and no activation is rounded. Exits with 77 where torch, transformers or gguf is
-absent. The second form writes OUT_DIR/mixed-quants as hf_models.py does (tests/data/hf).
+absent. The second form writes OUT_DIR/mixed-quants and OUT_DIR/more-quants as hf_models.py does (tests/data/hf).
 """
 import argparse
 import os
@@ -23,8 +23,9 @@ import torch
 from gguf import GGMLQuantizationType as Type
 from pumice_logits import nmse, pumice_logits
 
-TYPES = {"F32": Type.F32, "F16": Type.F16, "BF16": Type.BF16, "Q8_0": Type.Q8_0, "Q4_0": Type.Q4_0,
-         "Q4_K": Type.Q4_K, "Q6_K": Type.Q6_K}
+NAMES = ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_K", "Q6_K", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K", "Q5_K", "IQ4_NL",
+         "IQ4_XS", "MXFP4", "IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S"]
+TYPES = {name: Type[name] for name in NAMES}
 
 
 def scales(rng, shape, typical):
@@ -33,30 +34,54 @@ def scales(rng, shape, typical):
     return values.astype("<f2")[..., None].view(np.uint8)
 
 
+def with_minimum(rng, shape, typical, ratio):
+    """d and its companion `ratio` times as great, which moves the mean of the values to about 0."""
+    d = np.abs(scales(rng, shape, typical).view("<f2"))
+    return [d.view(np.uint8), (d.astype(np.float32) * ratio).astype("<f2").view(np.uint8)]
+
+
 def bits(rng, shape):
     return rng.integers(0, 256, shape, dtype=np.uint8)
 
 
-def blocks(rng, dtype, rows, k, deviation):
-    """uint8 [rows, bytes of a row] whose values have about this deviation."""
-    items, size = gguf.GGML_QUANT_SIZES[dtype]
-    shape = (rows, k // items)
-    if dtype == Type.Q8_0:    # d f16, q int8 [32]: d q
-        parts = [scales(rng, shape, deviation / 74), bits(rng, (*shape, 32))]
-    elif dtype == Type.Q4_0:  # d f16, q [16 bytes]: d (q - 8)
-        parts = [scales(rng, shape, deviation / 4.6), bits(rng, (*shape, 16))]
-    elif dtype == Type.Q4_K:  # d, dmin f16, 6-bit scales and minima [12 bytes], q [128 bytes]: d s q - dmin m
-        d = np.abs(scales(rng, shape, deviation / 257).view("<f2"))
-        dmin = (d.astype(np.float32) * 7.5).astype("<f2")
-        parts = [d.view(np.uint8), dmin.view(np.uint8), bits(rng, (*shape, 12)), bits(rng, (*shape, 128))]
-    elif dtype == Type.Q6_K:  # low bits [128], high bits [64], scales int8 [16], d f16: d s (q - 32)
-        parts = [bits(rng, (*shape, 128)), bits(rng, (*shape, 64)), bits(rng, (*shape, 16)),
-                 scales(rng, shape, deviation / 1367)]
-    else:
-        raise ValueError(dtype)
+def random_blocks(rng, dtype, shape, typical):
+    """uint8 [shape, bytes of a block]: any bits, and scales around `typical`."""
+    size = gguf.GGML_QUANT_SIZES[dtype][1]
+
+    def rest(used):
+        return bits(rng, (*shape, size - used))
+
+    if dtype in (Type.Q4_1, Type.Q5_1):    # d, m f16, then the quants: d q + m
+        parts = [*with_minimum(rng, shape, typical, -7.5 if dtype == Type.Q4_1 else -15.5), rest(4)]
+    elif dtype in (Type.Q4_K, Type.Q5_K):  # d, dmin f16, 6-bit scales and minima, quants: d s q - dmin m
+        parts = [*with_minimum(rng, shape, typical, 7.5 if dtype == Type.Q4_K else 15.5), rest(4)]
+    elif dtype == Type.Q2_K:               # 4-bit scales and minima, quants, d, dmin
+        parts = [rest(4), *with_minimum(rng, shape, typical, 1.5)]
+    elif dtype in (Type.Q3_K, Type.Q6_K):  # d comes last
+        parts = [rest(2), scales(rng, shape, typical)]
+    elif dtype == Type.MXFP4:              # e: 2^(e - 127)
+        parts = [np.rint(127 + np.log2(typical) + rng.uniform(-1, 1, shape)).astype(np.uint8)[..., None], rest(1)]
+    elif dtype == Type.IQ1_M:              # d in the high nibbles of the last four 16-bit words
+        block, d = rest(0), scales(rng, shape, typical).view("<u2")
+        for i in range(4):
+            block[..., 49 + 2 * i] = block[..., 49 + 2 * i] & 15 | (d[..., 0] >> (4 * i) & 15) << 4
+        parts = [block]
+    else:                                  # d comes first
+        parts = [scales(rng, shape, typical), rest(2)]
     out = np.concatenate(parts, axis=-1)
     assert out.shape == (*shape, size)
-    return out.reshape(rows, -1)
+    return out
+
+
+UNIT = {}  # type: deviation of the values of random_blocks(typical=1)
+
+
+def blocks(rng, dtype, rows, k, deviation):
+    """uint8 [rows, bytes of a row] whose values have about this deviation."""
+    if dtype not in UNIT:
+        UNIT[dtype] = gguf.quants.dequantize(random_blocks(np.random.default_rng(0), dtype, (1000,), 1.0), dtype).std()
+    items = gguf.GGML_QUANT_SIZES[dtype][0]
+    return random_blocks(rng, dtype, (rows, k // items), deviation / UNIT[dtype]).reshape(rows, -1)
 
 
 def encode(rng, name, weights):
@@ -138,21 +163,32 @@ def check(pumice, seed, count, only):
     return bool(error < 1e-9)
 
 
-RECORDED = {  # of tests/data/hf/mixed-quants: every type, and several in what one dispatch may read
-    "token_embd": "Q6_K", "attn_q": "Q8_0", "attn_k": "Q4_0", "attn_v": "F16", "attn_output": "BF16",
-    "ffn_gate": "Q4_K", "ffn_up": "Q6_K", "ffn_down": "Q8_0", "output": "Q4_K",
+RECORDED = {  # tests/data/hf/NAME: hidden_size, intermediate_size, layers, and the types, several in what one dispatch may read
+    "mixed-quants": (256, 288, 1, {
+        "token_embd": "Q6_K", "attn_q": "Q8_0", "attn_k": "Q4_0", "attn_v": "F16", "attn_output": "BF16",
+        "ffn_gate": "Q4_K", "ffn_up": "Q6_K", "ffn_down": "Q8_0", "output": "Q4_K"}),
+    "more-quants": (256, 256, 2, {
+        "token_embd": "IQ2_XS", "blk.0.attn_q": "Q2_K", "blk.0.attn_k": "Q5_0", "blk.0.attn_v": "Q3_K",
+        "blk.0.attn_output": "Q5_K", "blk.0.ffn_gate": "IQ4_NL", "blk.0.ffn_up": "IQ4_XS", "blk.0.ffn_down": "Q5_1",
+        "blk.1.attn_q": "IQ1_S", "blk.1.attn_k": "IQ1_M", "blk.1.attn_v": "Q4_1", "blk.1.attn_output": "IQ2_XXS",
+        "blk.1.ffn_gate": "MXFP4", "blk.1.ffn_up": "IQ3_XXS", "blk.1.ffn_down": "IQ2_S", "output": "IQ3_S"}),
 }
 
 
 def record(out_dir, seed):
-    config = hf_models.LlamaConfig(**hf_models.SMALL | dict(num_hidden_layers=1), hidden_size=256,
-                                   intermediate_size=288, num_attention_heads=4, num_key_value_heads=2,
-                                   tie_word_embeddings=False, rope_parameters=hf_models.plain(10000.0))
-    rng = np.random.default_rng(seed)
-    hf_models.MODELS["mixed-quants"] = (hf_models.LlamaForCausalLM, config)
-    hf_models.make("mixed-quants", out_dir, seed, 96,
-                   lambda model: quantize(model, rng, lambda name, _: RECORDED[name.split(".")[-2]]),
-                   f"tests/oracle/hf_quant.py --record tests/data/hf --seed {seed}")
+    for name, (hidden, intermediate, layers, types) in RECORDED.items():
+        config = hf_models.LlamaConfig(**hf_models.SMALL | dict(num_hidden_layers=layers), hidden_size=hidden,
+                                       intermediate_size=intermediate, num_attention_heads=4, num_key_value_heads=2,
+                                       tie_word_embeddings=False, rope_parameters=hf_models.plain(10000.0))
+        rng = np.random.default_rng(seed)
+        hf_models.MODELS[name] = (hf_models.LlamaForCausalLM, config)
+
+        def choose(tensor, _, types=types):
+            stem = tensor.removesuffix(".weight")
+            return types.get(stem) or types[stem.split(".")[-1]]
+
+        hf_models.make(name, out_dir, seed, 96, lambda model, rng=rng, choose=choose: quantize(model, rng, choose),
+                       f"tests/oracle/hf_quant.py --record tests/data/hf --seed {seed}")
 
 
 def main():

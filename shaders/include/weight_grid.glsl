@@ -1,0 +1,66 @@
+// weight_grid.glsl - what the codebook types share. A grid point is one word of weight.table, as in
+// src/gguf/codebook.h. All of a block but d is in scale words; d f16 for each 256, except in IQ1_M.
+//
+// Scale words of a 512: GRID_WORDS for each 256, in the order of the file, then both d. No pieces.
+#include "weight_bits.glsl"
+
+// The first scale word of block b's 256.
+uint grid_base(uint b)
+{
+    return b / 16 * (2 * GRID_WORDS + 1) + (b / 8 & 1u) * GRID_WORDS;
+}
+
+float grid_d(Weight weight, uint b)
+{
+    return half_at(scale_word(weight, b / 16 * (2 * GRID_WORDS + 1) + 2 * GRID_WORDS), (b & 8u) == 8u);
+}
+
+uint grid_point(Weight weight, uint i)
+{
+    return weight.table.v[i];
+}
+
+// Byte i, half i or nibble i of the words from `first`.
+uint byte_at(Weight weight, uint first, uint i)
+{
+    return (scale_word(weight, first + i / 4) >> (8 * (i % 4))) & 255u;
+}
+
+uint half_word_at(Weight weight, uint first, uint i)
+{
+    return (scale_word(weight, first + i / 2) >> (16 * (i % 2))) & 0xffffu;
+}
+
+// Seven stored signs and an eighth that makes their number even.
+uint eight_signs(uint seven)
+{
+    return seven | (uint(bitCount(seven)) & 1u) << 7;
+}
+
+// Bytes, none of them 0, negated where a bit of the low four is set.
+uint with_signs(uint magnitudes, uint signs)
+{
+    const uint negative = ((signs & 15u) * 0x00204081u) & 0x01010101u;
+    return (magnitudes ^ (negative * 255u)) + negative;
+}
+
+// Codes 0, 1, 2 in bytes to the magnitudes 8, 25, 43.
+uint iq2_magnitudes(uint codes)
+{
+    return codes * 17u + 0x08080808u + (codes >> 1 & 0x01010101u);
+}
+
+// The 8 weights of a point of an IQ2 grid.
+void iq2_weights(uint point, uint signs, float scale, out vec4 low, out vec4 high)
+{
+    low = scale * signed_bytes(with_signs(iq2_magnitudes(point & 0x0f0f0f0fu), signs));
+    high = scale * signed_bytes(with_signs(iq2_magnitudes(point >> 4 & 0x0f0f0f0fu), signs >> 4));
+}
+
+// The 8 weights of a point of the IQ1 grid: scale (code - 1 + delta), delta an eighth.
+void iq1_weights(uint point, bool negative_delta, float scale, out vec4 low, out vec4 high)
+{
+    const float shift = negative_delta ? -1.125 : -0.875;
+    low = scale * (unsigned_bytes(point & 0x0f0f0f0fu) + shift);
+    high = scale * (unsigned_bytes(point >> 4 & 0x0f0f0f0fu) + shift);
+}

@@ -1,0 +1,11 @@
+// weight_iq4_nl.glsl - IQ4_NL: w = d iq4_value(q), q of 4 bits. Pieces and scale words as in Q4_0.
+#include "weight_bits.glsl"
+#include "weight_iq4_value.glsl"
+
+void load_block(Weight weight, uint b, out vec4 w[8])
+{
+    const float d = half_at(scale_word(weight, b / 2), (b & 1u) == 1u);
+    const uvec4 q = piece(weight, b);
+    [[unroll]] for (uint j = 0; j < 8; j++)
+        w[j] = d * iq4_value(unsigned_bytes(quad_of_4(q, j)));
+}

@@ -1,0 +1,7 @@
+// weight_iq4_value.glsl - the 16 values of IQ4_NL and IQ4_XS: -127 -104 -83 -65 -49 -35 -22 -10 1 13 25
+// 38 53 69 89 113. They are the integers nearest to a quartic of the code, which is 0.06 or more away
+// from the halves between: cheaper than a table, which some drivers would keep in memory.
+vec4 iq4_value(vec4 q)
+{
+    return floor((((0.001586 * q + 0.031086) * q - 1.3719) * q + 24.174) * q - 126.07);
+}
