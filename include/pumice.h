@@ -155,6 +155,66 @@ size_t pm_model_file_metadata(const pm_model_file *file, size_t index, bool json
 /* index < tensor_count. */
 void pm_model_file_tensor(const pm_model_file *file, size_t index, pm_model_tensor *out);
 
+/* ---------------------------------------------------------------- quantise */
+
+/* The types and mixes that pm_quantize() makes, from wide to narrow: "Q4_K_M" and a line
+ * about it. False when index is past the last. Static storage. */
+bool pm_quantize_type(size_t index, const char **name, const char **text);
+
+/* One tensor of the new file. */
+typedef struct pm_quantize_tensor {
+    const char *name;              /* borrowed for the call, as all text here */
+    const char *from, *to;         /* types; the same for what is kept */
+    const char *wanted;            /* the type whose blocks do not fit the rows; NULL = it got what it should */
+    uint32_t dims;
+    uint64_t shape[4];             /* innermost first */
+    uint64_t bytes_in, bytes_out;
+    bool has_importance;           /* the importance matrix knew it */
+    double error;                  /* sqrt(sum (x - y)^2 / sum x^2); 0 for what is kept */
+} pm_quantize_tensor;
+
+/* Called in the order of the file, when a tensor is done. */
+typedef void pm_quantize_report(void *context, const pm_quantize_tensor *tensor);
+
+/* fraction in [0,1]; return false to stop. */
+typedef bool pm_quantize_progress(void *context, double fraction);
+
+typedef struct pm_quantize_params {
+    const char *in_path;           /* GGUF file; split ones by the name of any part. Required. */
+    const char *out_path;          /* replaced, when it is there. Required. */
+    const char *type;              /* a name of pm_quantize_type(), in any case; "Q4_K" is "Q4_K_M" and so on. Required. */
+    const char *imatrix_path;      /* importance matrix of llama.cpp, GGUF or older; NULL = none */
+    uint32_t jobs;                 /* threads, <= 32; 0 = one per processor */
+    bool pure;                     /* the type for every matrix, no mix */
+    bool requantize;               /* take quantised tensors, too: their errors add up */
+    pm_quantize_progress *progress; /* may be NULL; both are called on this thread */
+    pm_quantize_report *report;    /* may be NULL */
+    void *context;
+} pm_quantize_params;
+
+typedef struct pm_quantize_summary {
+    uint64_t tensors, changed;     /* in the file; of them, whose type changed */
+    uint64_t fallbacks;            /* whose rows are no multiple of the wanted type's block */
+    uint64_t without_importance;   /* made into blocks although the importance matrix has nothing on them */
+    uint64_t parameters;           /* elements of all tensors */
+    uint64_t bytes_in, bytes_out;  /* of the tensors */
+    uint64_t file_bytes_in, file_bytes_out;
+    double bits_per_weight;        /* 8 bytes_out / parameters */
+} pm_quantize_summary;
+
+/* Makes out_path from in_path with its matrices in another type; everything else, metadata
+ * included, is kept byte for byte, except that general.file_type, general.quantization_version
+ * and quantize.imatrix.* tell of what was done and split.* is left out. Vectors, norms and
+ * routers keep their types. The result is the same for any number of jobs.
+ *
+ * The new file appears whole, or not at all. Memory: some 10 MB, whatever the model's size.
+ * *out: may be NULL.
+ * Errors: PM_ERR_ARG (no such type; out_path is the input), PM_ERR_UNSUP (a codebook type; a
+ * quantised tensor without `requantize`), PM_ERR_FORMAT (a malformed file; a value that is not
+ * finite or does not fit, by tensor and index), PM_ERR_IO (no room on the disk), PM_ERR_NOMEM,
+ * PM_ERR_STATE (progress said stop). */
+PM_MUST_USE pm_result pm_quantize(const pm_quantize_params *params, pm_quantize_summary *out);
+
 /* --------------------------------------------------------------- tokenizer */
 
 /* Immutable after creation: any number of threads may use one. */

@@ -19,9 +19,27 @@ static void print_option(const arg *a)
     printf("  %-26s %s\n", left, a->help);
 }
 
+static bool is_positional(const arg *a)
+{
+    return a->name[0] != '-';
+}
+
+/* Positional entry `index`, or NULL. */
+static const arg *positional(const args_spec *spec, size_t index)
+{
+    for (size_t l = 0; l < 3 && spec->lists[l] != NULL; l++)
+        for (const arg *a = spec->lists[l]; a->name != NULL; a++)
+            if (is_positional(a) && index-- == 0)
+                return a;
+    return NULL;
+}
+
 static void print_help(const args_spec *spec)
 {
-    printf("pumice %s - %s\n\nusage: pumice %s [options]\n\n", spec->command, spec->summary, spec->command);
+    printf("pumice %s - %s\n\nusage: pumice %s", spec->command, spec->summary, spec->command);
+    for (size_t i = 0; positional(spec, i) != NULL; i++)
+        printf(" %s", positional(spec, i)->name);
+    printf(" [options]\n\n");
     for (size_t l = 0; l < 3 && spec->lists[l] != NULL; l++)
         for (const arg *a = spec->lists[l]; a->name != NULL; a++)
             print_option(a);
@@ -70,13 +88,21 @@ const char *args_nearest(const char *typed, const char *const *names, size_t cou
 
 /* ----------------------------------------------------------------- parse */
 
+/* Behind "--", where nothing can be a mistyped option. */
+static int excess(const args_spec *spec, const char *typed)
+{
+    fprintf(stderr, "pumice %s: unknown argument '%s' ('pumice %s --help' lists all)\n", spec->command, typed, spec->command);
+    return EXIT_USAGE;
+}
+
 static int unknown(const args_spec *spec, const char *typed)
 {
     const char *names[NAMES_MAX] = {"--help"};
     size_t count = 1;
     for (size_t l = 0; l < 3 && spec->lists[l] != NULL; l++)
         for (const arg *a = spec->lists[l]; a->name != NULL && count < NAMES_MAX; a++)
-            names[count++] = a->name;
+            if (!is_positional(a))
+                names[count++] = a->name;
     const char *near = args_nearest(typed, names, count);
     fprintf(stderr, "pumice %s: unknown %s '%s'", spec->command, typed[0] == '-' ? "option" : "argument", typed);
     if (near != NULL)
@@ -162,38 +188,59 @@ static const arg *find(const args_spec *spec, const char *typed, size_t len)
 {
     for (size_t l = 0; l < 3 && spec->lists[l] != NULL; l++)
         for (const arg *a = spec->lists[l]; a->name != NULL; a++)
-            if ((strlen(a->name) == len && strncmp(a->name, typed, len) == 0) ||
-                (a->short_name != NULL && strlen(a->short_name) == len && strncmp(a->short_name, typed, len) == 0))
+            if (!is_positional(a) && ((strlen(a->name) == len && strncmp(a->name, typed, len) == 0) ||
+                (a->short_name != NULL && strlen(a->short_name) == len && strncmp(a->short_name, typed, len) == 0)))
                 return a;
     return NULL;
 }
 
+/* argv[*i] as an option; moves *i to its value. */
+static int parse_option(const args_spec *spec, int argc, char **argv, int *i)
+{
+    const char *typed = argv[*i], *equals = typed[0] == '-' ? strchr(typed, '=') : NULL;
+    const arg *a = find(spec, typed, equals != NULL ? (size_t)(equals - typed) : strlen(typed));
+    if (a == NULL)
+        return unknown(spec, typed);
+    if (a->kind == ARG_FLAG && equals != NULL) {
+        fprintf(stderr, "pumice %s: %s takes no value\n", spec->command, a->name);
+        return EXIT_USAGE;
+    }
+    const char *value = equals != NULL ? equals + 1 : NULL;
+    if (a->kind != ARG_FLAG && value == NULL) {
+        if (*i + 1 >= argc) {
+            fprintf(stderr, "pumice %s: %s needs a value\n", spec->command, a->name);
+            return EXIT_USAGE;
+        }
+        value = argv[++*i];
+    }
+    return store(spec, a, value);
+}
+
 int args_parse(const args_spec *spec, int argc, char **argv)
 {
+    size_t taken = 0;              /* positionals */
+    bool options_ended = false;
     for (int i = 0; i < argc; i++) {
-        const char *typed = argv[i], *equals = typed[0] == '-' ? strchr(typed, '=') : NULL;
-        if (strcmp(typed, "--help") == 0 || strcmp(typed, "-h") == 0) {
+        const arg *next = positional(spec, taken);
+        int code = -1;
+        if (!options_ended && (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)) {
             print_help(spec);
             return EXIT_OK;
         }
-        const arg *a = find(spec, typed, equals != NULL ? (size_t)(equals - typed) : strlen(typed));
-        if (a == NULL)
-            return unknown(spec, typed);
-        if (a->kind == ARG_FLAG && equals != NULL) {
-            fprintf(stderr, "pumice %s: %s takes no value\n", spec->command, a->name);
-            return EXIT_USAGE;
+        if (!options_ended && strcmp(argv[i], "--") == 0 && positional(spec, 0) != NULL) {
+            options_ended = true;
+        } else if (next != NULL && (options_ended || argv[i][0] != '-')) {
+            taken++;
+            code = store(spec, next, argv[i]);
+        } else {
+            code = options_ended ? excess(spec, argv[i]) : parse_option(spec, argc, argv, &i);
         }
-        const char *value = equals != NULL ? equals + 1 : NULL;
-        if (a->kind != ARG_FLAG && value == NULL) {
-            if (i + 1 >= argc) {
-                fprintf(stderr, "pumice %s: %s needs a value\n", spec->command, a->name);
-                return EXIT_USAGE;
-            }
-            value = argv[++i];
-        }
-        const int code = store(spec, a, value);
         if (code >= 0)
             return code;
     }
-    return -1;
+    if (positional(spec, taken) == NULL)
+        return -1;
+    fprintf(stderr, "pumice %s: %s is missing ('pumice %s --help' says more)\n", spec->command,
+            positional(spec, taken)->name, spec->command);
+    return EXIT_USAGE;
 }

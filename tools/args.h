@@ -2,7 +2,9 @@
  *
  * A subcommand lists its options once; parsing, range checks, --help and the nearest
  * name for a mistyped flag all come from that list. "--name value" and "--name=value"
- * both work. */
+ * both work. An entry whose name has no dash, an ARG_TEXT such as "OUT", is positional: these
+ * take in order what is no option, before, between and after the options, and all are required;
+ * behind "--" nothing is an option. */
 #ifndef ARGS_H
 #define ARGS_H
 
@@ -23,7 +25,7 @@ typedef enum arg_kind {
 } arg_kind;
 
 typedef struct arg {
-    const char *name;              /* "--temp"; NULL ends a list */
+    const char *name;              /* "--temp", or "OUT"; NULL ends a list */
     const char *short_name;        /* "-n", or NULL */
     arg_kind kind;
     void *target;

@@ -12,6 +12,7 @@ int run_main(int argc, char **argv);
 int chat_main(int argc, char **argv);
 int devices_main(int argc, char **argv);
 int inspect_main(int argc, char **argv);
+int quantize_main(int argc, char **argv);
 int tokenize_main(int argc, char **argv);
 int logits_main(int argc, char **argv);
 int ppl_main(int argc, char **argv);

@@ -11,6 +11,7 @@ static const struct {
     {"chat", "talk with a model", chat_main},
     {"devices", "list the Vulkan devices", devices_main},
     {"inspect", "show what a GGUF file holds", inspect_main},
+    {"quantize", "make a model smaller", quantize_main},
     {"tokenize", "text to token ids and back", tokenize_main},
     {"logits", "write the logits of every position", logits_main},
     {"ppl", "measure perplexity on a text", ppl_main},

@@ -23,7 +23,7 @@ pm_result pm_file_map_open(const char *path, pm_file_map *out)
         close(fd);
         return pm_fail(PM_ERR_IO, "%s: not a regular file", path);
     }
-    pm_file_map map = {.bytes = (size_t)info.st_size};
+    pm_file_map map = {.bytes = (size_t)info.st_size, .device = (uint64_t)info.st_dev, .inode = (uint64_t)info.st_ino};
     if (map.bytes > 0) {
         void *data = mmap(NULL, map.bytes, PROT_READ, MAP_PRIVATE, fd, 0);
         if (data == MAP_FAILED) {
@@ -43,6 +43,13 @@ void pm_file_map_close(pm_file_map *map)
     if (map->data != NULL)
         munmap((void *)(uintptr_t)map->data, map->bytes);
     *map = (pm_file_map){0};
+}
+
+bool pm_file_map_is(const pm_file_map *map, const char *path)
+{
+    struct stat info;
+    return map->data != NULL && stat(path, &info) == 0 && (uint64_t)info.st_dev == map->device &&
+           (uint64_t)info.st_ino == map->inode;
 }
 
 pm_result pm_file_read(const char *path, char **data, size_t *bytes)
@@ -83,37 +90,73 @@ pm_result pm_file_read(const char *path, char **data, size_t *bytes)
     return PM_OK;
 }
 
-static pm_result write_all(int fd, const char *path, const void *data, size_t bytes)
+pm_result pm_file_out_open(const char *path, unsigned mode, pm_file_out *out)
+{
+    static _Atomic unsigned serial;
+    struct stat info;
+    *out = (pm_file_out){0};
+    if (strlen(path) + 40 > sizeof(out->path))
+        return pm_fail(PM_ERR_ARG, "%s: path is longer than %d bytes", path, PATH_MAX - 40);
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        return pm_fail(PM_ERR_IO, "%s: not a regular file", path);
+    snprintf(out->path, sizeof(out->path), "%s", path);
+    do {
+        snprintf(out->temporary, sizeof(out->temporary), "%.*s.tmp-%ld-%u", PATH_MAX - 40, path, (long)getpid(), serial++);
+        out->fd = open(out->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, (mode_t)mode);
+    } while (out->fd < 0 && errno == EEXIST);
+    if (out->fd < 0)
+        return pm_fail(PM_ERR_IO, "%s: cannot create: %s", out->temporary, strerror(errno));
+    out->is_open = true;
+    return PM_OK;
+}
+
+pm_result pm_file_out_write(pm_file_out *out, const void *data, size_t bytes)
 {
     for (const char *p = data; bytes > 0;) {
-        const ssize_t n = write(fd, p, bytes);
+        const ssize_t n = write(out->fd, p, bytes);
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return pm_fail(PM_ERR_IO, "%s: cannot write: %s", path, strerror(errno));
+            return pm_fail(PM_ERR_IO, "%s: cannot write: %s", out->path, n < 0 ? strerror(errno) : "nothing was taken");
         p += n;
         bytes -= (size_t)n;
     }
-    if (fsync(fd) != 0)
-        return pm_fail(PM_ERR_IO, "%s: cannot sync: %s", path, strerror(errno));
     return PM_OK;
+}
+
+pm_result pm_file_out_commit(pm_file_out *out)
+{
+    pm_result result = PM_OK;
+    if (fsync(out->fd) != 0)
+        result = pm_fail(PM_ERR_IO, "%s: cannot sync: %s", out->path, strerror(errno));
+    else if (rename(out->temporary, out->path) != 0)
+        result = pm_fail(PM_ERR_IO, "%s: cannot replace: %s", out->path, strerror(errno));
+    if (result != PM_OK) {
+        pm_file_out_discard(out);
+        return result;
+    }
+    close(out->fd);
+    out->is_open = false;
+    return PM_OK;
+}
+
+void pm_file_out_discard(pm_file_out *out)
+{
+    if (!out->is_open)
+        return;
+    close(out->fd);
+    unlink(out->temporary);
+    out->is_open = false;
 }
 
 pm_result pm_file_write_atomic(const char *path, const void *data, size_t bytes)
 {
-    char temporary[PATH_MAX];
-    const int n = snprintf(temporary, sizeof(temporary), "%s.tmp-XXXXXX", path);
-    if (n < 0 || (size_t)n >= sizeof(temporary))
-        return pm_fail(PM_ERR_ARG, "%s: path is longer than %d bytes", path, PATH_MAX);
-    const int fd = mkstemp(temporary);
-    if (fd < 0)
-        return pm_fail(PM_ERR_IO, "%s: cannot create: %s", temporary, strerror(errno));
-    pm_result result = write_all(fd, temporary, data, bytes);
-    close(fd);
-    if (result == PM_OK && rename(temporary, path) != 0)
-        result = pm_fail(PM_ERR_IO, "%s: cannot replace: %s", path, strerror(errno));
-    if (result != PM_OK)
-        unlink(temporary);
+    pm_file_out out;
+    PM_TRY(pm_file_out_open(path, 0600, &out));
+    pm_result result = pm_file_out_write(&out, data, bytes);
+    if (result == PM_OK)
+        return pm_file_out_commit(&out);
+    pm_file_out_discard(&out);
     return result;
 }
 

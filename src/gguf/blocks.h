@@ -52,4 +52,7 @@ PM_CHECK_BLOCK(pm_block_iq2_s, 82);
 PM_CHECK_BLOCK(pm_block_iq3_xxs, 98);
 PM_CHECK_BLOCK(pm_block_iq3_s, 110);
 
+/* The sixteen values of IQ4_NL and IQ4_XS, ascending. */
+static const int8_t pm_iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+
 #endif /* PM_GGUF_BLOCKS_H */

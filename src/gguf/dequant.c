@@ -156,15 +156,13 @@ static void dequant_q6_k(const void *block, float *y)
     }
 }
 
-static const int8_t iq4_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
-
 static void dequant_iq4_nl(const void *block, float *y)
 {
     LOAD(pm_block_iq4_nl, b, block);
     const float d = pm_f16_to_f32(b.d);
     for (int i = 0; i < 16; i++) {
-        y[i] = d * (float)iq4_values[b.q[i] & 15];
-        y[16 + i] = d * (float)iq4_values[b.q[i] >> 4];
+        y[i] = d * (float)pm_iq4_values[b.q[i] & 15];
+        y[16 + i] = d * (float)pm_iq4_values[b.q[i] >> 4];
     }
 }
 
@@ -176,8 +174,8 @@ static void dequant_iq4_xs(const void *block, float *y)
         const int s = (b.scales_low[j / 2] >> (4 * (j % 2)) & 15) | (b.scales_high >> (2 * j) & 3) << 4;
         const float scale = d * (float)(s - 32);
         for (int i = 0; i < 16; i++) {
-            y[32 * j + i] = scale * (float)iq4_values[b.q[16 * j + i] & 15];
-            y[32 * j + 16 + i] = scale * (float)iq4_values[b.q[16 * j + i] >> 4];
+            y[32 * j + i] = scale * (float)pm_iq4_values[b.q[16 * j + i] & 15];
+            y[32 * j + 16 + i] = scale * (float)pm_iq4_values[b.q[16 * j + i] >> 4];
         }
     }
 }

@@ -33,7 +33,7 @@ struct pm_gguf {
     char *path;
     part *parts;
     uint32_t part_count;
-    uint32_t version;
+    uint32_t version, alignment;
     pm_gguf_value *values;
     uint64_t value_count;
     pm_gguf_tensor *tensors;
@@ -200,7 +200,9 @@ static pm_result read_value(cursor *c, pm_gguf *g, pm_gguf_value *v)
         PM_TRY(take_u64(c, v->key, &v->count));
     }
     v->data = c->data + c->at;
-    return skip_items(c, v->key, v->item_type, v->count, 1);
+    PM_TRY(skip_items(c, v->key, v->item_type, v->count, 1));
+    v->bytes = (uint64_t)(c->data + c->at - v->data);
+    return PM_OK;
 }
 
 static pm_result read_values(cursor *c, pm_gguf *g, uint64_t count)
@@ -378,6 +380,8 @@ static pm_result read_part(pm_gguf *g, const char *path, part *p, bool is_first,
     pm_result result = read_values(&c, meta, value_count);
     if (result == PM_OK)
         result = read_alignment(meta, &alignment);
+    if (is_first && result == PM_OK)
+        g->alignment = alignment;
     if (result == PM_OK)
         result = pm_gguf_get_u32(meta, "split.no", 0, PARTS_MAX, &split_no);
     if (result == PM_OK)
@@ -560,6 +564,19 @@ uint64_t pm_gguf_file_bytes(const pm_gguf *g)
     for (uint32_t i = 0; i < g->part_count; i++)
         bytes += g->parts[i].bytes;
     return bytes;
+}
+
+uint32_t pm_gguf_alignment(const pm_gguf *g)
+{
+    return g->alignment;
+}
+
+bool pm_gguf_is(const pm_gguf *g, const char *path)
+{
+    bool is = false;
+    for (uint32_t i = 0; i < g->part_count; i++)
+        is |= pm_file_map_is(&g->parts[i].map, path);
+    return is;
 }
 
 uint64_t pm_gguf_value_count(const pm_gguf *g)

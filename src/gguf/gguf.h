@@ -31,6 +31,7 @@ typedef struct pm_gguf_value {
     pm_gguf_type item_type;        /* of an array; else == type */
     uint64_t count;                /* items of an array; else 1 */
     const uint8_t *data;           /* first item in the file, unaligned */
+    uint64_t bytes;                /* of all items, as they lie in the file */
 } pm_gguf_value;
 
 typedef struct pm_gguf_tensor {
@@ -56,6 +57,10 @@ const char *pm_gguf_path(const pm_gguf *gguf);
 uint32_t pm_gguf_version(const pm_gguf *gguf);
 uint32_t pm_gguf_parts(const pm_gguf *gguf);
 uint64_t pm_gguf_file_bytes(const pm_gguf *gguf);
+uint32_t pm_gguf_alignment(const pm_gguf *gguf);    /* of the first part's tensors */
+
+/* True when path names a file that it is read from. */
+bool pm_gguf_is(const pm_gguf *gguf, const char *path);
 
 uint64_t pm_gguf_value_count(const pm_gguf *gguf);
 const pm_gguf_value *pm_gguf_value_at(const pm_gguf *gguf, uint64_t index);
