@@ -6,7 +6,7 @@
 //   rows    u32
 //
 // Grid: (ceil(blocks / LOCAL_X), rows_max): a lane unpacks a block of 32. Exact: the values
-// are those of pm_dequant_row(). Bytes moved: rows * (row of W + dim * 4).
+// are those of pm_dequant_row() (tests/op/test_embedding.c). Bytes moved: rows * (row of W + dim * 4).
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "weight.glsl"

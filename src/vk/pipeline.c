@@ -7,19 +7,34 @@
 #include "base/log.h"
 #include "base/thread.h"
 #include "vk/cache.h"
-#include "vk/shader_table.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
+static const pm_shader_module *overrides; /* pm_vk_modules_override() */
+static size_t override_count;
+
+void pm_vk_modules_override(const pm_shader_module *modules, size_t count)
+{
+    overrides = modules;
+    override_count = count;
+}
+
+static const pm_shader_module *find_in(const pm_shader_module *modules, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(modules[i].name, name) == 0)
+            return &modules[i];
+    return NULL;
+}
+
 static const pm_shader_module *find_module(const char *name)
 {
-    for (size_t i = 0; i < pm_shader_count; i++)
-        if (strcmp(pm_shader_table[i].name, name) == 0)
-            return &pm_shader_table[i];
-    return NULL;
+    const pm_shader_module *built = find_in(pm_shader_table, pm_shader_count, name);
+    const pm_shader_module *other = built != NULL ? find_in(overrides, override_count, name) : NULL;
+    return other != NULL ? other : built;
 }
 
 bool pm_vk_module_exists(const char *module)
@@ -40,7 +55,10 @@ uint64_t pm_shader_hash(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     (void)pthread_once(&once, hash_shaders);
-    return shader_hash;
+    uint64_t hash = shader_hash;
+    for (size_t i = 0; i < override_count; i++)
+        hash = pm_hash64(overrides[i].words, overrides[i].bytes, hash);
+    return hash;
 }
 
 /* ------------------------------------------------------------------- get */

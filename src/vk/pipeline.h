@@ -10,6 +10,7 @@
 #define PM_VK_PIPELINE_H
 
 #include "vk/device.h"
+#include "vk/shader_table.h"
 
 #define PM_SPEC_MAX 16
 
@@ -25,6 +26,11 @@ typedef struct pm_vk_pipeline_key {
 
 /* True when this build has the module (its glslang could compile it). */
 bool pm_vk_module_exists(const char *module);
+
+/* Serves these modules in place of the build's of the same names, to every device opened
+ * afterwards; count 0 takes them away. Borrowed. Not thread-safe. For tests that plant a
+ * fault: nothing in the library calls it. */
+void pm_vk_modules_override(const pm_shader_module *modules, size_t count);
 
 /* *out: borrowed, for the device's life. Errors: PM_ERR_UNSUP (no such module),
  * PM_ERR_NOMEM. Compiles nothing. Not thread-safe. */

@@ -20,7 +20,7 @@ typedef struct pm_vk_pipeline_table {
     VkPipelineCache cache;
 } pm_vk_pipeline_table;
 
-/* Of all modules of this build: names the file on disk. Computed once. */
+/* Of all modules that are served: names the file on disk. */
 uint64_t pm_shader_hash(void);
 
 #endif /* PM_VK_PIPELINE_IMPL_H */

@@ -1,8 +1,12 @@
 /* op/harness.c - what the op tests share. */
 #include "op/harness.h"
 
+#include "base/file.h"
 #include "base/hash.h"
+#include "input_value.h"
+#include "push_input.h"
 
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,9 +22,48 @@ void harness_ok(pm_result result, const char *call, const char *file, int line)
         fail_msg("%s:%d: %s: %s: %s", file, line, call, pm_result_name(result), pm_error_message());
 }
 
+/* The modules of a folder, served in place of the build's; kept for the program's life. */
+static void serve_modules(const char *folder)
+{
+    static pm_shader_module modules[64];
+    size_t count = 0;
+    DIR *dir = opendir(folder);
+    if (dir == NULL)
+        fail_msg("PUMICE_TEST_MODULES: no folder %s", folder);
+    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
+        char path[1024], *words = NULL;
+        const char *end = strstr(entry->d_name, ".spv");
+        if (end == NULL || end[4] != '\0')
+            continue;
+        assert_true(count < sizeof(modules) / sizeof(modules[0]));
+        snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+        ok(pm_file_read(path, &words, &modules[count].bytes));
+        modules[count].words = (const uint32_t *)(const void *)words;
+        modules[count].name = strndup(entry->d_name, (size_t)(end - entry->d_name));
+        if (!pm_vk_module_exists(modules[count].name))
+            fail_msg("%s: this build has no module '%s'", path, modules[count].name);
+        count++;
+    }
+    closedir(dir);
+    if (count == 0)
+        fail_msg("PUMICE_TEST_MODULES: no module in %s", folder);
+    pm_vk_modules_override(modules, count);
+    print_message("%zu modules from %s\n", count, folder);
+}
+
+__attribute__((constructor)) static void set_filter(void)
+{
+    const char *pattern = getenv("PUMICE_TEST_FILTER");
+    if (pattern != NULL)
+        cmocka_set_test_filter(pattern);
+}
+
 pm_vk_device *harness_device(void)
 {
     if (device == NULL) {
+        const char *folder = getenv("PUMICE_TEST_MODULES");
+        if (folder != NULL)
+            serve_modules(folder);
         ok(pm_vk_device_open(NULL, false, &device));
         const pm_device_info *info = pm_vk_device_info(device);
         print_message("device %s, %s; seed %llu\n", info->name, info->driver, (unsigned long long)harness_seed());
@@ -121,14 +164,41 @@ uint32_t input_index(uint64_t seed, uint64_t i, uint32_t limit)
 
 float input_value(input_kind kind, uint64_t seed, uint64_t i)
 {
-    const double normal = sqrt(-2.0 * log(uniform(seed, 2 * i))) * cos(6.283185307179586 * uniform(seed, 2 * i + 1));
-    switch (kind) {
-    case INPUT_OUTLIERS: return (float)(normal * (i % 64 == 7 ? 100.0 : 1.0));
-    case INPUT_ZEROS: return 0.0f;
-    case INPUT_TINY: return (float)(normal * 1e-38);
-    case INPUT_LARGE: return normal > 0.0 ? 65504.0f : -65504.0f;
-    default: return (float)normal;
-    }
+    return pm_f32_from_bits(
+        pm_input_bits(kind, (uint32_t)seed, (uint32_t)(seed >> 32), (uint32_t)i, (uint32_t)(i >> 32)));
+}
+
+const char *input_name(input_kind kind)
+{
+    static const char *const names[] = {"normal", "outliers", "zeros", "tiny", "large", "zero blocks", "scales", "masked"};
+    return names[kind];
+}
+
+float input_at(input_kind kind, uint64_t seed, uint32_t row, uint32_t column)
+{
+    return input_value(kind, seed, (uint64_t)row << PM_INPUT_ROW_SHIFT | column);
+}
+
+void slice_input(pm_slice slice, input_kind kind, uint64_t seed, uint32_t rows, uint32_t columns, uint32_t stride)
+{
+    assert_true(columns <= 1u << PM_INPUT_ROW_SHIFT && rows <= 65535 && slice.bytes >= (uint64_t)rows * stride * 4);
+    const pm_vk_pipeline_key key = {.module = "input", .spec_count = 1, .spec = {{PM_SPEC_LOCAL_X, 64}},
+                                    .push_bytes = sizeof(pm_push_input)};
+    const pm_push_input push = {.y = pm_slice_address(slice), .seed_low = (uint32_t)seed,
+                                .seed_high = (uint32_t)(seed >> 32), .kind = kind, .columns = columns, .stride = stride};
+    pm_vk_dispatch dispatch = {.op = "input", .push = &push, .groups = {(stride + 63) / 64, rows, 1}, .access_count = 1,
+                               .access = {{slice, true}}, .bytes = slice.bytes};
+    pm_vk_recorder *recorder = make_recorder();
+    ok(pm_vk_pipeline_get(harness_device(), &key, &dispatch.pipeline));
+    ok(pm_vk_record(recorder, &dispatch));
+    run_recorder(recorder);
+}
+
+test_buffer buffer_input(input_kind kind, uint64_t seed, uint32_t rows, uint32_t columns, uint32_t stride)
+{
+    test_buffer b = buffer_make((uint64_t)rows * stride * 4);
+    slice_input(b.slice, kind, seed, rows, columns, stride);
+    return b;
 }
 
 void input_fill(float *x, uint64_t count, input_kind kind, uint64_t seed)
@@ -139,12 +209,12 @@ void input_fill(float *x, uint64_t count, input_kind kind, uint64_t seed)
 
 /* ------------------------------------------------------------- comparison */
 
-static double worst_seen;
+static double worst_seen, worst_new, error_squares, want_squares;
 
 void compare(const float *got, const double *want, const double *scale, uint64_t count, double rtol, double atol,
              const char *what)
 {
-    double worst = -1.0;
+    double worst = -1.0, errors = 0.0, wants = 0.0;
     uint64_t at = 0;
     for (uint64_t i = 0; i < count; i++) {
         const double size = scale != NULL ? scale[i] : fabs(want[i]);
@@ -154,16 +224,55 @@ void compare(const float *got, const double *want, const double *scale, uint64_t
             worst = share;
             at = i;
         }
-        if (isfinite(got[i]) && size > 0.0 && error > atol && (error - atol) / size > worst_seen)
-            worst_seen = (error - atol) / size;
+        errors += error * error;
+        wants += want[i] * want[i];
+        if (isfinite(got[i]) && size > 0.0 && error > atol && (error - atol) / size > worst_new)
+            worst_new = (error - atol) / size;
     }
+    worst_seen = worst_new > worst_seen ? worst_new : worst_seen;
     if (worst > 1.0)
-        fail_msg("%s: element %llu of %llu is %.9g, expected %.9g: %.2f times the bound", what, (unsigned long long)at,
-                 (unsigned long long)count, (double)got[at], want[at], worst);
+        fail_msg("%s: element %llu of %llu is %.9g, expected %.9g: %.2f times the bound; NMSE %.2e", what,
+                 (unsigned long long)at, (unsigned long long)count, (double)got[at], want[at], worst,
+                 wants > 0.0 ? errors / wants : errors);
+    error_squares += errors;
+    want_squares += wants;
+}
+
+/* The worst |x - want| / scale; *at: where. */
+static double worst_share(const float *x, const double *want, const double *scale, uint64_t count, uint64_t *at)
+{
+    double worst = 0.0;
+    for (uint64_t i = 0; i < count; i++) {
+        const double size = scale != NULL ? scale[i] : fabs(want[i]), error = fabs((double)x[i] - want[i]);
+        if (size > 0.0 && error / size > worst) {
+            worst = error / size;
+            *at = i;
+        }
+    }
+    return worst;
+}
+
+void compare_rule(const float *got, const float *trusted, const double *want, const double *scale, uint64_t count,
+                  double slack, const char *what)
+{
+    uint64_t at = 0, trusted_at = 0;
+    const double worst = worst_share(got, want, scale, count, &at);
+    const double most = 2.0 * worst_share(trusted, want, scale, count, &trusted_at) + slack;
+    if (worst > most)
+        fail_msg("%s: element %llu of %llu errs by %.2e of the terms' sum; twice the trusted implementation's worst is %.2e",
+                 what, (unsigned long long)at, (unsigned long long)count, worst, most);
+}
+
+double compare_worst(void)
+{
+    const double worst = worst_new;
+    worst_new = 0.0;
+    return worst;
 }
 
 void compare_report(const char *test)
 {
-    print_message("%s: worst error %.2e of the terms' sum\n", test, worst_seen);
-    worst_seen = 0.0;
+    print_message("%s: worst error %.2e of the terms' sum, NMSE %.1e\n", test, worst_seen,
+                  want_squares > 0.0 ? error_squares / want_squares : error_squares);
+    worst_seen = error_squares = want_squares = 0.0;
 }

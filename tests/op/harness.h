@@ -13,7 +13,9 @@
 #include "vk/record.h"
 #include "vk/upload.h"
 
-/* The device of the whole program; opened on first use, prints its name and driver. */
+/* The device of the whole program; opened on first use, prints its name and driver. With
+ * PUMICE_TEST_MODULES=DIR the files DIR/<module>.spv are served in place of the build's
+ * modules (tests/mutants); PUMICE_TEST_FILTER=PATTERN runs only the tests that match. */
 pm_vk_device *harness_device(void);
 void harness_close(void);
 
@@ -48,17 +50,29 @@ pm_vk_recorder *make_recorder(void);
 
 /* ----------------------------------------------------------------- inputs */
 
-typedef enum input_kind {
-    INPUT_NORMAL,                  /* mean 0, deviation 1 */
-    INPUT_OUTLIERS,                /* one channel in 64 is 100 times larger */
+typedef enum input_kind {          /* shaders/include/input_value.h says what they are */
+    INPUT_NORMAL,
+    INPUT_OUTLIERS,
     INPUT_ZEROS,
-    INPUT_TINY,                    /* around 1e-38: denormals among them */
-    INPUT_LARGE,                   /* +-65504 */
-    INPUT_KINDS
+    INPUT_TINY,
+    INPUT_LARGE,
+    INPUT_ZERO_BLOCKS,
+    INPUT_SCALES,
+    INPUT_KINDS,                   /* the finite ones are before it */
+    INPUT_MASKED = INPUT_KINDS,
 } input_kind;
 
 /* Element i of a stream is a function of (seed, i) alone. */
 float input_value(input_kind kind, uint64_t seed, uint64_t i);
+const char *input_name(input_kind kind);
+
+/* Element (row, column) of a matrix: what buffer_input() makes on the device. */
+float input_at(input_kind kind, uint64_t seed, uint32_t row, uint32_t column);
+
+/* [rows, stride] f32 made on the device: columns elements of each row, then zeros. The first
+ * fills a slice, of which nothing else is written. */
+void slice_input(pm_slice slice, input_kind kind, uint64_t seed, uint32_t rows, uint32_t columns, uint32_t stride);
+test_buffer buffer_input(input_kind kind, uint64_t seed, uint32_t rows, uint32_t columns, uint32_t stride);
 void input_fill(float *x, uint64_t count, input_kind kind, uint64_t seed);
 uint32_t input_index(uint64_t seed, uint64_t i, uint32_t limit);
 
@@ -69,7 +83,18 @@ uint32_t input_index(uint64_t seed, uint64_t i, uint32_t limit);
 void compare(const float *got, const double *want, const double *scale, uint64_t count, double rtol, double atol,
              const char *what);
 
-/* The largest |got - want| / scale seen by compare() since the program began, by test. */
+/* FlashAttention's rule: the worst error of `got` is at most twice that of `trusted`, a plain C
+ * implementation in the same precision, both of the terms' sum, and `slack`: what Vulkan lets a
+ * device err more than C. Source: T. Dao, FlashAttention's tests. */
+#define RULE_SLACK 0x1p-23         /* sums and products: correctly rounded in both */
+void compare_rule(const float *got, const float *trusted, const double *want, const double *scale, uint64_t count,
+                  double slack, const char *what);
+
+/* The largest |got - want| / scale of the compare() calls since it was last asked. */
+double compare_worst(void);
+
+/* Prints the largest |got - want| / scale and the NMSE, sum (got - want)^2 / sum want^2, of all
+ * compare() calls since the last report. */
 void compare_report(const char *test);
 
 #endif /* PM_TEST_OP_HARNESS_H */
