@@ -4,72 +4,50 @@
 //   x     [rows, x_stride]  f32; elements k .. 32 blocks - 1 of a row are zero
 //   bias  [n] f32, or none
 //   y     [rows, y_stride]  f32; columns 0 .. n - 1 are written
-//   rows  u32: rows past it are neither computed (to the tile) nor written
+//   rows  u32: rows past it are neither computed (to the chunk) nor written
 //
-// Grid: (ceil(n / 32), ceil(rows_max / TOKENS)). A workgroup has 32 * SLICES lanes: lane l
-// of slice s owns weight row 32 gx + l and the blocks s, s + SLICES, ... of k. It decodes
-// a block of 32 weights once and multiplies it with TOKENS rows of x, whose address is the
-// same for all lanes of a slice, so that x is a broadcast.
-// Order of additions: along k in blocks; within a block 8 dot products of 4; then over the
+// Grid: (ceil(n / LANES), ceil(rows_max / TOKENS)) of LANES * SLICES lanes, see matmul_rows.glsl. A
+// lane decodes a block of 32 weights once and multiplies it with TOKENS rows of x, whose
+// address is the same for all lanes of a slice, so that x is a broadcast.
+// Order of additions: along k in blocks; within a block one product after the other; then over the
 // slices in order. f32 throughout. It depends on SLICES only, not on TOKENS, the row's
 // place in the batch or the subgroup size.
-// Bytes moved: the weights once for every TOKENS rows, x once for every 32 outputs (from
-// cache), y once. Operations: 2 rows n k.
+// Bytes moved: the weights once for every TOKENS rows, x once for every LANES outputs (from
+// cache), y once. Operations: 2 rows n k. A load of x feeds 4 multiply-adds: from 8 rows or so
+// on, loads and multiply-adds bound it alike; matmul_tile.comp has 3 times fewer loads.
 // Reference: tests/ref/matmul.h, in double over exactly dequantised weights. Tolerance: 1.5e-6 of the sum of
 // |terms| (tests/op/matmul_numerics.h; 7.3e-7 was the worst seen, among the hard inputs), and
 // at most twice the error of a plain f32 sum from first term to last.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "weight.glsl"
-#include "push_matmul.h"
-
-layout(local_size_x_id = PM_SPEC_LOCAL_X) in;
-layout(constant_id = PM_SPEC_LOCAL_X) const uint LOCAL_X = 32;
-layout(constant_id = PM_SPEC_MATMUL_TOKENS) const uint TOKENS = 1;
-layout(constant_id = PM_SPEC_MATMUL_SLICES) const uint SLICES = 1;
-
-shared float partial[SLICES > 1 ? LOCAL_X * TOKENS : 1];
+#include "matmul_rows.glsl"
 
 void main()
 {
-    const uint rows = U32In(p.rows).v[0];
-    const uint first = gl_WorkGroupID.y * TOKENS;
+    const uint rows = U32In(p.rows).v[0], first = gl_WorkGroupID.y * TOKENS;
     if (first >= rows)
         return;
-    const uint lane = gl_LocalInvocationID.x % WEIGHT_GROUP;
-    const uint slice = gl_LocalInvocationID.x / WEIGHT_GROUP;
-    const uint i = gl_WorkGroupID.x * WEIGHT_GROUP + lane;
-    Weight weight = weight_row(p.pieces, p.scales, i, p.group_pieces, p.group_scales);
-    F32x4In x = F32x4In(advance(p.x, first, p.x_stride * 4u));
-    const uint stride = p.x_stride / 4, last = rows - 1 - first;
+    const uint i = gl_WorkGroupID.x * LANES + gl_SubgroupInvocationID, last = rows - 1 - first;
+    Weight weight = weight_row(p.pieces, p.scales, min(i, p.n - 1), p.group_pieces, p.group_scales);
+    const uvec2 x = advance(p.x, first, p.x_stride * 4u);
 
     float sum[TOKENS];
     [[unroll]] for (uint t = 0; t < TOKENS; t++)
         sum[t] = 0.0;
-    for (uint b = slice; b < p.blocks; b += SLICES) {
+    for (uint b = gl_SubgroupID; b < p.blocks; b += SLICES) {
         vec4 w[8];
         load_block(weight, b, w);
-        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-            const uint at = min(t, last) * stride + b * 8; // rows past the count repeat the last
-            [[unroll]] for (uint j = 0; j < 8; j++)
-                sum[t] += dot(w[j], x.v[at + j]);
+        [[unroll]] for (uint c = 0; c < TOKENS; c += CHUNK) {
+            if (c <= last) {
+                [[unroll]] for (uint t = 0; t < CHUNK; t++) {
+                    // Rows past the count repeat the last.
+                    F32x4In quads = F32x4In(advance(x, min(c + t, last) * p.x_stride + b * 32, 4u));
+                    [[unroll]] for (uint j = 0; j < 8; j++)
+                        sum[c + t] = add_products(sum[c + t], w[j], quads.v[j]);
+                }
+            }
         }
     }
-    if (SLICES > 1) {
-        [[unroll]] for (uint t = 0; t < TOKENS; t++)
-            partial[t * LOCAL_X + gl_LocalInvocationID.x] = sum[t];
-        barrier();
-        if (slice > 0)
-            return;
-        [[unroll]] for (uint t = 0; t < TOKENS; t++)
-            for (uint s = 1; s < SLICES; s++)
-                sum[t] += partial[t * LOCAL_X + s * WEIGHT_GROUP + lane];
-    }
-    if (i >= p.n)
-        return;
-    const float bias = is_null(p.bias) ? 0.0 : F32In(p.bias).v[i];
-    F32Out y = F32Out(advance(p.y, first, p.y_stride * 4u));
-    [[unroll]] for (uint t = 0; t < TOKENS; t++)
-        if (first + t < rows)
-            y.v[t * p.y_stride + i] = sum[t] + bias;
+    write_rows(sum, first, last, i);
 }

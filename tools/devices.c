@@ -1,9 +1,10 @@
 /* devices.c - pumice devices: what Vulkan offers here. */
 #include "common.h"
 
-static bool as_json;
+static bool as_json, variants;
 static const arg devices_args[] = {
     {"--json", NULL, ARG_FLAG, &as_json, 0, 0, NULL, "a JSON array on stdout"},
+    {"--variants", NULL, ARG_FLAG, &variants, 0, 0, NULL, "list the kernel variants that --variant forces instead"},
     {0},
 };
 
@@ -50,12 +51,23 @@ static cJSON *to_json(const pm_device_info *d)
     return o;
 }
 
+static void print_variants(void)
+{
+    const char *op, *name, *text;
+    for (size_t i = 0; pm_variant_describe(i, &op, &name, &text); i++)
+        printf("%s:%-*s %s\n", op, text[0] != '\0' ? 10 : 0, name, text);
+}
+
 int devices_main(int argc, char **argv)
 {
     const args_spec spec = {"devices", "list the Vulkan devices", {devices_args}};
     const int code = args_parse(&spec, argc, argv);
     if (code >= 0)
         return code;
+    if (variants) {
+        print_variants();
+        return EXIT_OK;
+    }
     static pm_device_info infos[64];
     size_t count = 0;
     if (pm_devices_list(infos, 64, &count) != PM_OK)

@@ -13,6 +13,7 @@ const arg engine_args[] = {
     {"--kv-bytes", NULL, ARG_BYTES, &engine_opts.kv_bytes, 1, 1e15, "SIZE", "memory of the KV pool, for example 512M"},
     {"--page-tokens", NULL, ARG_CHOICE, &engine_opts.page_choice, 0, 0, "16|32", "tokens of a KV page (default 16)"},
     {"--batch-tokens", NULL, ARG_UINT, &engine_opts.batch_tokens, 1, 2048, "N", "most tokens of one step (default 512)"},
+    {"--variant", NULL, ARG_TEXT, &engine_opts.variant, 0, 0, "OP:NAME", "force kernel variants (see pumice devices --variants)"},
     {"--profile", NULL, ARG_FLAG, &engine_opts.profile, 0, 0, NULL, "device time of each op, on stderr at the end"},
     {0},
 };
@@ -27,6 +28,10 @@ int engine_open(const char *command, pm_engine **out)
 {
     if (engine_opts.model == NULL)
         return usage(command, "-m FILE is missing");
+    if (engine_opts.variant != NULL && setenv("PUMICE_VARIANT", engine_opts.variant, 1) != 0) {
+        perror("pumice: --variant");
+        return EXIT_FAILED;
+    }
     const pm_engine_params params = {.model_path = engine_opts.model,
                                      .device = engine_opts.device,
                                      .max_seqs = 1,

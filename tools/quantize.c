@@ -49,6 +49,8 @@ static bool on_progress(void *context, double fraction)
 
 static void on_tensor(void *context, const pm_quantize_tensor *t)
 {
+    if (t->wanted != NULL || verbose)
+        terminal_progress("quantize", 1.0); /* the bar makes room */
     if (t->wanted != NULL)
         fprintf(stderr, "%s: rows of %llu are no multiple of %s's block: %s\n", t->name, (unsigned long long)t->shape[0],
                 t->wanted, t->to);

@@ -1,16 +1,17 @@
-/* push_matmul.h - push constants of matmul.comp. */
+/* push_matmul.h - push constants of matmul*.comp. */
 #ifndef PM_PUSH_MATMUL_H
 #define PM_PUSH_MATMUL_H
 #include "pm_shared.h"
 
 #define PM_SPEC_MATMUL_TOKENS 8    /* rows of x in registers */
 #define PM_SPEC_MATMUL_SLICES 9    /* parts that k is cut into */
+#define PM_SPEC_MATMUL_LANES 10    /* of a subgroup */
 
 PM_PUSH_BEGIN(pm_push_matmul)
     PM_ADDRESS pieces;             /* packed weights, see op/weight.h */
     PM_ADDRESS scales;
     PM_ADDRESS bias;               /* [n] f32; 0 = none */
-    PM_ADDRESS x;                  /* [rows, x_stride] f32 */
+    PM_ADDRESS x;                  /* [rows, x_stride] f32; of matmul_dot.comp: q8_block.h */
     PM_ADDRESS y;                  /* [rows, y_stride] f32 */
     PM_ADDRESS rows;               /* u32 */
     PM_U32 n;                      /* outputs */

@@ -4,12 +4,31 @@
 #define PIECES_PER_BLOCK 1u
 #include "weight_k_scale.glsl"
 
+// (d s, dmin m) of block b.
+vec2 scale_offset(Weight weight, uint b)
+{
+    return k_scale(weight, b / 8 * 4, b % 8);
+}
+
 void load_block(Weight weight, uint b, out vec4 w[8])
 {
-    const vec2 scale = k_scale(weight, b / 8 * 4, b % 8);
+    const vec2 both = scale_offset(weight, b);
     const uvec4 q = piece(weight, b);
     [[unroll]] for (uint i = 0; i < 4; i++) {
-        w[i] = scale.x * vec4((uvec4(q[i]) >> uvec4(0, 8, 16, 24)) & 15u) - scale.y;
-        w[4 + i] = scale.x * vec4((uvec4(q[i]) >> uvec4(4, 12, 20, 28)) & 15u) - scale.y;
+        w[i] = both.x * vec4((uvec4(q[i]) >> uvec4(0, 8, 16, 24)) & 15u) - both.y;
+        w[4 + i] = both.x * vec4((uvec4(q[i]) >> uvec4(4, 12, 20, 28)) & 15u) - both.y;
+    }
+}
+
+#define I8_OFFSET true
+void load_block_i8(Weight weight, uint b, out uint q[8], out vec2 scale, out vec2 offset)
+{
+    const vec2 both = scale_offset(weight, b);
+    scale = vec2(both.x);
+    offset = vec2(-both.y);
+    const uvec4 value = piece(weight, b);
+    [[unroll]] for (uint j = 0; j < 4; j++) {
+        q[j] = value[j] & 0x0f0f0f0fu;
+        q[4 + j] = value[j] >> 4 & 0x0f0f0f0fu;
     }
 }

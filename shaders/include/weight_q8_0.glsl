@@ -12,3 +12,15 @@ void load_block(Weight weight, uint b, out vec4 w[8])
             w[4 * i + j] = d * vec4((ivec4(q[j]) << ivec4(24, 16, 8, 0)) >> 24);
     }
 }
+
+void load_block_i8(Weight weight, uint b, out uint q[8], out vec2 scale, out vec2 offset)
+{
+    const vec2 pair = unpackHalf2x16(scale_word(weight, b / 2));
+    scale = vec2((b & 1u) == 0u ? pair.x : pair.y);
+    offset = vec2(0.0);
+    [[unroll]] for (uint i = 0; i < 2; i++) {
+        const uvec4 value = piece(weight, b * PIECES_PER_BLOCK + i);
+        [[unroll]] for (uint j = 0; j < 4; j++)
+            q[4 * i + j] = value[j];
+    }
+}

@@ -10,7 +10,7 @@
 #define PM_ENV_MAP(X)                                                                              \
     X(DEVICE,   "PUMICE_DEVICE",   "device: index, part of its name, or UUID")                     \
     X(CAPS,     "PUMICE_CAPS",     "capabilities to mask off, for example -f16,-int8dot")          \
-    X(VARIANT,  "PUMICE_VARIANT",  "force kernel variants, for example matmul:base")               \
+    X(VARIANT,  "PUMICE_VARIANT",  "force kernel variants, for example matmul:rows8")               \
     X(VALIDATE, "PUMICE_VALIDATE", "1: Vulkan validation layer with synchronisation checks")       \
     X(PROFILE,  "PUMICE_PROFILE",  "1: time every dispatch on the device")                         \
     X(LOG,      "PUMICE_LOG",      "areas to log: vk,gguf,text,model,plan,sched,engine or all")    \

@@ -2,6 +2,8 @@
 #include "engine/engine_impl.h"
 
 #include "base/env.h"
+#include "op/attention.h"
+#include "op/matmul.h"
 #include "vk/bandwidth.h"
 
 #include <stdio.h>
@@ -18,6 +20,22 @@ bool pm_env_describe(size_t index, const char **variable, const char **text)
     *variable = pm_env_name((pm_env)index);
     *text = pm_env_text((pm_env)index);
     return true;
+}
+
+bool pm_variant_describe(size_t index, const char **op, const char **name, const char **text)
+{
+    uint32_t i = 0;
+    for (; pm_matmul_variant(i) != NULL; i++)
+        if (i == index) {
+            *op = "matmul";
+            *name = pm_matmul_variant(i);
+            *text = pm_matmul_variant_text(i);
+            return true;
+        }
+    *op = "attention";
+    *name = pm_attention_variant((uint32_t)(index - i));
+    *text = "";
+    return *name != NULL;
 }
 
 const pm_tokenizer *pm_engine_tokenizer(const pm_engine *engine)

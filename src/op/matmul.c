@@ -6,20 +6,43 @@
 #include "op/weight_layout.h"
 #include "push_matmul.h"
 
+#define ROWS_SKINNY 32u            /* up to here sums in registers beat tiles in shared memory */
+#define SLICES_MAX 8u
+#define LANES_MAX 256u             /* of a workgroup */
+#define LANES_WANTED 131072u       /* fill a wide device */
 
-/* A variant is a shader and how many rows of x stay in registers while a block of weights is
- * there. "rows" needs nothing but the floor; "lanes" wants subgroups of 8 with shuffle, and
- * pays where lanes are a CPU's vector. Within a shader, ascending. */
+/* A family is a shader, in one form. All read the weights once for the rows that they hold. */
+typedef enum matmul_family { ROWS, LANES, TILE, HALF, DOT } matmul_family;
+static const struct {
+    const char *module;            /* and the type's stem */
+    pm_matmul_numerics numerics;
+    uint32_t caps;                 /* PM_CAP_BIT()s without which it does not run */
+    uint32_t shared_bytes;
+    uint32_t outputs;              /* of one workgroup; 0 = lanes of a subgroup */
+    const char *text, *needs;
+} families[] = {
+    [ROWS] = {"matmul", PM_MATMUL_F32, 0, 4096, 0, "a lane owns an output", "4 KiB of shared memory"},
+    [LANES] = {"matmul_lanes", PM_MATMUL_F32, PM_CAP_BIT(SUBGROUP), 0, PM_WEIGHT_GROUP,
+               "x passed round by 8 lanes, for CPUs", "subgroups of 8 with shuffle"},
+    [TILE] = {"matmul_tile", PM_MATMUL_F32, 0, 18432, 64, "tiles in shared memory", "18 KiB of shared memory"},
+    [HALF] = {"matmul_half", PM_MATMUL_F16, PM_CAP_BIT(F16), 9728, 64,
+              "tiles of f16 in shared memory, arithmetic of f16 pairs",
+                  "f16, 9.5 KiB of shared memory and weights that are not F32"},
+    [DOT] = {"matmul_dot", PM_MATMUL_INT8, 0, 4096, 0, "packed dot products of x in 8-bit blocks",
+             "x in 8-bit blocks and quantised weights"},
+};
+
+/* A variant is a family and the rows of x that one workgroup holds. Within a family, ascending. */
 static const struct matmul_variant {
-    const char *name, *module;
-    uint32_t tokens;
-    bool lanes;
+    const char *name;
+    matmul_family family;
+    uint32_t rows;
 } matmul_variants[] = {
-    {"rows1", "matmul", 1, false},        {"rows2", "matmul", 2, false},
-    {"rows4", "matmul", 4, false},        {"rows8", "matmul", 8, false},
-    {"rows16", "matmul", 16, false},      {"lanes1", "matmul_lanes", 1, true},
-    {"lanes2", "matmul_lanes", 2, true},  {"lanes4", "matmul_lanes", 4, true},
-    {"lanes8", "matmul_lanes", 8, true},  {"lanes16", "matmul_lanes", 16, true},
+    {"rows1", ROWS, 1},       {"rows2", ROWS, 2},     {"rows4", ROWS, 4},       {"rows8", ROWS, 8},
+    {"rows16", ROWS, 16},     {"rows32", ROWS, 32},   {"lanes1", LANES, 1},     {"lanes2", LANES, 2},
+    {"lanes4", LANES, 4},     {"lanes8", LANES, 8},   {"lanes16", LANES, 16},   {"tile64", TILE, 64},
+    {"half64", HALF, 64}, {"dot1", DOT, 1},   {"dot2", DOT, 2},         {"dot4", DOT, 4},
+    {"dot8", DOT, 8},         {"dot16", DOT, 16},     {"dot32", DOT, 32},       {"dot64", DOT, 64},
 };
 
 #define VARIANTS (sizeof(matmul_variants) / sizeof(matmul_variants[0]))
@@ -29,25 +52,55 @@ const char *pm_matmul_variant(uint32_t index)
     return index < VARIANTS ? matmul_variants[index].name : NULL;
 }
 
+const char *pm_matmul_variant_text(uint32_t index)
+{
+    return families[matmul_variants[index].family].text;
+}
+
+pm_matmul_numerics pm_matmul_variant_numerics(uint32_t index)
+{
+    return families[matmul_variants[index].family].numerics;
+}
+
+uint32_t pm_matmul_variant_rows(uint32_t index)
+{
+    return matmul_variants[index].rows;
+}
+
 bool pm_matmul_variant_fits(uint32_t index, const pm_vk_caps *caps, const pm_matmul *m)
 {
-    (void)m;
     if (index >= VARIANTS)
         return false;
-    if (matmul_variants[index].lanes)
-        return (caps->bits & PM_CAP_BIT(SUBGROUP)) && caps->subgroup_min >= 8;
-    return caps->shared_bytes >= matmul_variants[index].tokens * 256 * 4;
+    const matmul_family family = matmul_variants[index].family;
+    char module[32];
+    if ((caps->bits & families[family].caps) != families[family].caps ||
+        caps->shared_bytes < families[family].shared_bytes ||
+        pm_weight_module(families[family].module, m->weight.type, module, sizeof(module)) != PM_OK ||
+        !pm_vk_module_exists(module))
+        return false;
+    return (family != LANES || caps->subgroup_min >= 8) && (family != DOT || m->x_q8.buffer != NULL);
+}
+
+/* Lanes of a subgroup where a slice is one: 32 where that can be asked for; 16 of those
+ * devices (Intel) that have 8 to 32 and few registers for each. */
+static uint32_t lanes_for(const pm_vk_caps *caps)
+{
+    const uint32_t wanted = caps->subgroup_min <= 8 ? 16 : 32;
+    return wanted < caps->subgroup_min ? caps->subgroup_min : wanted > caps->subgroup_max ? caps->subgroup_max : wanted;
 }
 
 /* Slices of k, so that a wide device has enough lanes where outputs alone are too few; one
  * where lanes are a loop (CPU). */
 static uint32_t slices_for(const pm_vk_caps *caps, const pm_matmul *m, const struct matmul_variant *v, uint32_t blocks)
 {
-    if (caps->is_cpu || v->lanes)
+    if (m->slices != 0)
+        return m->slices;
+    if (caps->is_cpu)
         return 1;
-    const uint64_t tiles = (uint64_t)pm_div_up(m->weight.n, PM_WEIGHT_GROUP) * pm_div_up(m->rows_max, v->tokens);
+    const uint64_t lanes = (uint64_t)m->weight.n * pm_div_up(m->rows_max, v->rows);
     uint32_t slices = 1;
-    while (slices < 8 && slices * 2 <= blocks && tiles * slices < 4096 && slices * 2 * PM_WEIGHT_GROUP <= caps->workgroup_max)
+    while (slices < SLICES_MAX && slices * 2 <= blocks && slices * 2 * lanes_for(caps) <= LANES_MAX &&
+           lanes * slices < LANES_WANTED)
         slices *= 2;
     return slices;
 }
@@ -62,31 +115,51 @@ static const char *profile_name(pm_dtype type)
     }
 }
 
+static void add_constant(pm_vk_pipeline_key *key, uint32_t id, uint32_t value)
+{
+    key->spec[key->spec_count].id = id;
+    key->spec[key->spec_count++].value = value;
+}
+
+/* The constants of a family's shader. */
+static void specialise(pm_vk_pipeline_key *key, const pm_vk_caps *caps, const pm_matmul *m,
+                       const struct matmul_variant *v)
+{
+    if (v->family == ROWS || v->family == DOT) {
+        const uint32_t lanes = lanes_for(caps), slices = slices_for(caps, m, v, pm_div_up(m->weight.k, 32));
+        add_constant(key, PM_SPEC_LOCAL_X, lanes * slices);
+        add_constant(key, PM_SPEC_MATMUL_LANES, lanes);
+        add_constant(key, PM_SPEC_MATMUL_SLICES, slices);
+        key->subgroup = caps->subgroup_min < caps->subgroup_max ? lanes : 0;
+    }
+    if (v->family != TILE && v->family != HALF)
+        add_constant(key, PM_SPEC_MATMUL_TOKENS, v->rows);
+}
+
 pm_result pm_matmul_record_variant(pm_vk_recorder *recorder, const pm_matmul *m, uint32_t index)
 {
     pm_assert(index < VARIANTS && m->x_stride % PM_ROW_ALIGN == 0 && m->x_stride >= m->weight.k);
-    pm_assert(m->y_stride >= m->weight.n && m->rows_max > 0);
+    pm_assert(m->y_stride >= m->weight.n && m->rows_max > 0 && m->slices <= SLICES_MAX && (m->slices & (m->slices - 1)) == 0);
     pm_vk_device *device = pm_vk_recorder_device(recorder);
-    if (!pm_matmul_variant_fits(index, pm_vk_device_caps(device), m))
-        return pm_fail(PM_ERR_UNSUP, "matmul: variant %s needs %s, which the device lacks", matmul_variants[index].name,
-                       matmul_variants[index].lanes ? "subgroups of 8 with shuffle" : "more shared memory");
-    const pm_weight_view view = pm_weight_view_of(&m->weight);
     const struct matmul_variant *v = &matmul_variants[index];
-    const uint32_t slices = slices_for(pm_vk_device_caps(device), m, v, view.blocks);
     char module[32];
-    PM_TRY(pm_weight_module(v->module, m->weight.type, module, sizeof(module)));
-    const pm_vk_pipeline_key key = {
-        .module = module,
-        .spec_count = v->lanes ? 1 : 3,
-        .spec = {{PM_SPEC_MATMUL_TOKENS, v->tokens}, {PM_SPEC_LOCAL_X, PM_WEIGHT_GROUP * slices},
-                 {PM_SPEC_MATMUL_SLICES, slices}},
-        .push_bytes = sizeof(pm_push_matmul),
-    };
+    PM_TRY(pm_weight_module(families[v->family].module, m->weight.type, module, sizeof(module)));
+    if (!pm_matmul_variant_fits(index, pm_vk_device_caps(device), m))
+        return pm_fail(PM_ERR_UNSUP, "matmul: variant %s needs %s; device, build or matmul (weights of type %s) lack it",
+                       v->name, families[v->family].needs, pm_dtype_get(m->weight.type)->name);
+    const bool q8 = families[v->family].numerics == PM_MATMUL_INT8;
+    pm_assert(!q8 || m->x_q8.bytes >= pm_quantise_bytes(m->rows_max, m->weight.k));
+    const pm_slice x = q8 ? m->x_q8 : m->x;
+    const pm_weight_view view = pm_weight_view_of(&m->weight);
+    const uint32_t outputs =
+        families[v->family].outputs > 0 ? families[v->family].outputs : lanes_for(pm_vk_device_caps(device));
+    pm_vk_pipeline_key key = {.module = module, .push_bytes = sizeof(pm_push_matmul)};
+    specialise(&key, pm_vk_device_caps(device), m, v);
     const pm_push_matmul push = {
         .pieces = view.pieces,
         .scales = view.scales,
         .bias = pm_slice_address(m->bias),
-        .x = pm_slice_address(m->x),
+        .x = pm_slice_address(x),
         .y = pm_slice_address(m->y),
         .rows = pm_slice_address(m->rows),
         .n = m->weight.n,
@@ -99,52 +172,91 @@ pm_result pm_matmul_record_variant(pm_vk_recorder *recorder, const pm_matmul *m,
     pm_vk_dispatch dispatch = {
         .op = profile_name(m->weight.type),
         .push = &push,
-        .groups = {pm_div_up(m->weight.n, PM_WEIGHT_GROUP), pm_div_up(m->rows_max, v->tokens), 1},
+        .groups = {pm_div_up(m->weight.n, outputs), pm_div_up(m->rows_max, v->rows), 1},
         .access_count = 5,
-        .access = {{m->weight.data, false}, {m->bias, false}, {m->x, false}, {m->y, true}, {m->rows, false}},
-        .bytes = pm_weight_read_bytes(&m->weight) + (uint64_t)m->rows_max * (m->weight.k + m->weight.n) * 4,
+        .access = {{m->weight.data, false}, {m->bias, false}, {x, false}, {m->y, true}, {m->rows, false}},
+        .bytes = pm_weight_read_bytes(&m->weight) + (uint64_t)m->rows_max * (q8 ? view.blocks * 40 : m->weight.k * 4) +
+                 (uint64_t)m->rows_max * m->weight.n * 4,
         .flops = 2 * (uint64_t)m->rows_max * m->weight.n * m->weight.k,
     };
     PM_TRY(pm_vk_pipeline_get(device, &key, &dispatch.pipeline));
     return pm_vk_record(recorder, &dispatch);
 }
 
-/* Of one shader, the fewest rows that hold all of rows_max, else the most; VARIANTS when none
- * fits. */
-static uint32_t choose_of(const pm_vk_caps *caps, const pm_matmul *m, bool lanes)
+/* Of a family the fewest rows that hold all of rows_max, else the most; VARIANTS when none fits
+ * that is not off. */
+static uint32_t pick_rows(matmul_family family, const pm_vk_caps *caps, const pm_matmul *m)
 {
     uint32_t best = VARIANTS;
     for (uint32_t i = 0; i < VARIANTS; i++) {
-        if (matmul_variants[i].lanes != lanes || !pm_matmul_variant_fits(i, caps, m) ||
+        if (matmul_variants[i].family != family || !pm_matmul_variant_fits(i, caps, m) ||
             pm_variant_is_off(caps, PM_VARIANTS_MATMUL, m->weight.type, i))
             continue;
         best = i;
-        if (matmul_variants[i].tokens >= m->rows_max)
+        if (matmul_variants[i].rows >= m->rows_max)
             break;
     }
     return best;
 }
 
-/* The shader for this kind of device, else the other. */
-static uint32_t choose(const pm_vk_caps *caps, const pm_matmul *m)
+/* Where dot products of bytes are instructions of a GPU they serve all row counts: the
+ * weights are read once up to 64 rows, a fourth of the instructions do, and a row costs the
+ * same in any batch. */
+static bool dot_pays(const pm_vk_caps *caps)
 {
-    const uint32_t best = choose_of(caps, m, caps->is_cpu);
-    return best < VARIANTS ? best : choose_of(caps, m, !caps->is_cpu);
+    return !caps->is_cpu && (caps->bits & PM_CAP_BIT(INT8DOT));
 }
 
-pm_result pm_matmul_pick(const pm_vk_caps *caps, const pm_matmul *m, uint32_t *index)
+/* The best family for the device and so many rows; the others serve where that is off. */
+static uint32_t pick(const pm_vk_caps *caps, const pm_matmul *m)
+{
+    const struct {
+        matmul_family family;
+        bool wanted;
+    } order[] = {
+        {LANES, caps->is_cpu},
+        {DOT, dot_pays(caps)},
+        {HALF, !caps->is_cpu && m->rows_max > ROWS_SKINNY},
+        {TILE, !caps->is_cpu && m->rows_max > ROWS_SKINNY},
+        {ROWS, true},
+        {TILE, true},
+        {LANES, true},
+    };
+    uint32_t best = VARIANTS;
+    for (size_t i = 0; i < sizeof(order) / sizeof(order[0]) && best == VARIANTS; i++)
+        if (order[i].wanted)
+            best = pick_rows(order[i].family, caps, m);
+    return best;
+}
+
+static pm_result forced(uint32_t *index)
 {
     const char *names[VARIANTS];
     for (uint32_t i = 0; i < VARIANTS; i++)
         names[i] = matmul_variants[i].name;
-    PM_TRY(pm_variant_forced("matmul", names, VARIANTS, index));
+    return pm_variant_forced("matmul", names, VARIANTS, index);
+}
+
+pm_result pm_matmul_pick(const pm_vk_caps *caps, const pm_matmul *m, uint32_t *index)
+{
+    char module[32];
+    PM_TRY(pm_weight_module("matmul", m->weight.type, module, sizeof(module)));
+    PM_TRY(forced(index));
     if (*index == PM_VARIANT_FREE)
-        *index = choose(caps, m);
+        *index = pick(caps, m);
     if (*index == VARIANTS)
         return pm_fail(PM_ERR_UNSUP, "matmul: no variant for weights of type %s and %u rows: each needs what the device "
                        "lacks, or is off there since it gave wrong results", pm_dtype_get(m->weight.type)->name,
                        m->rows_max);
     return PM_OK;
+}
+
+uint64_t pm_matmul_x_q8_bytes(const pm_vk_caps *caps, uint32_t rows_max, uint32_t k)
+{
+    uint32_t index;
+    const bool is_forced = forced(&index) == PM_OK && index != PM_VARIANT_FREE;
+    const bool reads = is_forced ? pm_matmul_variant_numerics(index) == PM_MATMUL_INT8 : dot_pays(caps);
+    return reads ? pm_quantise_bytes(rows_max, k) : 0;
 }
 
 pm_result pm_matmul_record(pm_vk_recorder *recorder, const pm_matmul *m)

@@ -2,6 +2,7 @@
 #ifndef PM_OP_MATMUL_H
 #define PM_OP_MATMUL_H
 
+#include "op/quantise.h"
 #include "op/weight.h"
 
 typedef struct pm_matmul {
@@ -9,31 +10,55 @@ typedef struct pm_matmul {
     pm_slice bias;                 /* [n] f32, or no slice */
     pm_slice x;                    /* [rows_max, x_stride] f32; floats k .. round_up(k, 32) - 1
                                       of each row are zero */
+    pm_slice x_q8;                 /* x quantised by op/quantise.h before, for the variants that
+                                      are PM_MATMUL_INT8; without it they do not fit */
     pm_slice y;                    /* [rows_max, y_stride] f32: columns 0 .. n - 1 are written */
     pm_slice rows;                 /* u32: rows present, <= rows_max; read on the device */
     uint32_t rows_max;             /* >= 1: the plan's bucket */
     uint32_t x_stride, y_stride;   /* floats; x_stride a multiple of PM_ROW_ALIGN */
+    uint32_t slices;               /* parts of k that are summed side by side, a power of two up to
+                                      8; 0 = by shape and device. Only families of which a lane owns an
+                                      output look at it */
 } pm_matmul;
+
+/* What a variant computes with; sums are f32 in all. Orders of addition and
+ * tolerances: the shaders' headers. */
+typedef enum pm_matmul_numerics {
+    PM_MATMUL_F32,                 /* x and the exact weights in f32 */
+    PM_MATMUL_F16,                 /* x and weights rounded to f16 in blocks of 32, 8 products summed in f16 */
+    PM_MATMUL_INT8,                /* exact weights; x rounded to 8 bits in blocks of 32, exact integer sums in a block */
+} pm_matmul_numerics;
 
 /* Picks a variant by rows_max, shape and caps (matmul_variants[] in matmul.c;
  * PUMICE_VARIANT=matmul:<name> forces one) and records it. Rows past the count
  * in `rows` cost next to nothing and are not written.
- * Numerics: f32 products and sums in the order that the shader's header states.
- * Errors: PM_ERR_UNSUP (no variant for this type on this device; lists what each
- * lacked), PM_ERR_ARG (forced variant unknown). */
+ * Errors: PM_ERR_UNSUP (no variant for this type on this device, or the forced
+ * one does not fit; says what it lacks), PM_ERR_ARG (forced variant unknown). */
 PM_MUST_USE pm_result pm_matmul_record(pm_vk_recorder *recorder, const pm_matmul *m);
+
+/* The variant that pm_matmul_record() would take: the forced one, else of those that fit and are
+ * not off (op/variant.h) the one for this device and so many rows. Shapes, caps and whether
+ * there is x_q8 decide; nothing is read. Errors: as above. */
+PM_MUST_USE pm_result pm_matmul_pick(const pm_vk_caps *caps, const pm_matmul *m, uint32_t *index);
+
+/* Bytes of x_q8 for any matmul of at most rows_max rows and k inputs on this device;
+ * 0 where no variant that would be chosen reads it. */
+uint64_t pm_matmul_x_q8_bytes(const pm_vk_caps *caps, uint32_t rows_max, uint32_t k);
 
 /* Names of the variants, in the table's order; NULL past the last. Tests walk it. */
 const char *pm_matmul_variant(uint32_t index);
 
+/* "64 rows at once, packed dot products of x in 8-bit blocks". Static storage. */
+const char *pm_matmul_variant_text(uint32_t index);
+pm_matmul_numerics pm_matmul_variant_numerics(uint32_t index);
+
+/* Rows of x for which variant `index` reads the weights once. */
+uint32_t pm_matmul_variant_rows(uint32_t index);
+
 /* True when variant `index` can run m on this device. */
 bool pm_matmul_variant_fits(uint32_t index, const pm_vk_caps *caps, const pm_matmul *m);
 
-/* The variant that pm_matmul_record() takes: the forced one, else of those that fit and are
- * not off (op/variant.h) the one for this device and so many rows. Errors as there. */
-PM_MUST_USE pm_result pm_matmul_pick(const pm_vk_caps *caps, const pm_matmul *m, uint32_t *index);
-
-/* Records variant `index`. */
+/* Records variant `index`. Errors: PM_ERR_UNSUP (it does not fit; says what it lacks). */
 PM_MUST_USE pm_result pm_matmul_record_variant(pm_vk_recorder *recorder, const pm_matmul *m, uint32_t index);
 
 #endif /* PM_OP_MATMUL_H */

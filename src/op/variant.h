@@ -1,6 +1,6 @@
 /* op/variant.h - which row of an op's variant table runs. Floor 2.
  *
- * PUMICE_VARIANT=matmul:tile8,attention:decode forces rows by name. A row that the self-test
+ * PUMICE_VARIANT=matmul:tile64,attention:decode forces rows by name. A row that the self-test
  * found wrong on a device (verify/start.h) is off there, for one type of weights or pages: it
  * is no longer chosen, and the next row that can serve is. */
 #ifndef PM_OP_VARIANT_H

@@ -13,6 +13,13 @@
 
 #define SECTION_ALIGN 256u
 
+/* For the widest x of all matmuls. */
+static uint64_t x_q8_bytes(const pm_vk_caps *caps, const pm_hparams *h, uint32_t rows_max)
+{
+    const uint32_t mix = h->heads * h->head_dim, narrow = h->dim > mix ? h->dim : mix;
+    return pm_matmul_x_q8_bytes(caps, rows_max, narrow > h->hidden ? narrow : h->hidden);
+}
+
 pm_result pm_activations_init(pm_activations *a, pm_vk_device *device, const pm_hparams *h, uint32_t rows_max,
                               uint32_t outs_max, uint64_t scratch_bytes)
 {
@@ -29,6 +36,7 @@ pm_result pm_activations_init(pm_activations *a, pm_vk_device *device, const pm_
         {&a->gate_up, (uint64_t)rows_max * pm_row_stride(2 * h->hidden) * 4},
         {&a->act, (uint64_t)rows_max * pm_row_stride(h->hidden) * 4},
         {&a->logits, (uint64_t)outs_max * pm_row_stride(h->vocab) * 4},
+        {&a->x_q8, x_q8_bytes(pm_vk_device_caps(device), h, rows_max)},
         {&a->scratch, scratch_bytes},
     };
     const size_t count = sizeof(sections) / sizeof(sections[0]);
@@ -50,15 +58,18 @@ void pm_activations_finish(pm_activations *a)
     *a = (pm_activations){0};
 }
 
-/* y = x W^T + b: one matmul for each part, into neighbouring columns of y. */
-static pm_result record_linear(pm_vk_recorder *recorder, const pm_linear *linear, pm_slice x, pm_slice y, pm_slice rows,
-                               uint32_t rows_max)
+/* y = x W^T + b: one matmul for each part, into neighbouring columns of y. The parts that
+ * read x in 8-bit blocks share one quantisation. */
+static pm_result record_linear(pm_vk_recorder *recorder, const pm_decoder *d, const pm_linear *linear, pm_slice x,
+                               pm_slice y, pm_slice rows, uint32_t rows_max)
 {
+    bool quantised = false;
     for (uint32_t i = 0, column = 0; i < linear->part_count; column += linear->part[i++].n) {
         const uint64_t offset = (uint64_t)column * 4;
         pm_matmul m = {
             .weight = linear->part[i],
             .x = x,
+            .x_q8 = d->activations.x_q8,
             .y = pm_slice_part(y, offset, y.bytes - offset),
             .rows = rows,
             .rows_max = rows_max,
@@ -67,7 +78,15 @@ static pm_result record_linear(pm_vk_recorder *recorder, const pm_linear *linear
         };
         if (linear->bias.buffer != NULL)
             m.bias = pm_slice_part(linear->bias, offset, (uint64_t)linear->part[i].n * 4);
-        PM_TRY(pm_matmul_record(recorder, &m));
+        uint32_t variant;
+        PM_TRY(pm_matmul_pick(pm_vk_device_caps(pm_vk_recorder_device(recorder)), &m, &variant));
+        if (!quantised && pm_matmul_variant_numerics(variant) == PM_MATMUL_INT8) {
+            const pm_quantise q = {.x = x, .y = m.x_q8, .rows = rows, .rows_max = rows_max, .k = linear->k,
+                                   .x_stride = m.x_stride};
+            PM_TRY(pm_quantise_record(recorder, &q));
+            quantised = true;
+        }
+        PM_TRY(pm_matmul_record_variant(recorder, &m, variant));
     }
     return PM_OK;
 }
@@ -163,13 +182,13 @@ static pm_result record_layer(pm_vk_recorder *recorder, const pm_decoder *d, con
         .y_stride = pm_row_stride(d->hparams->hidden),
     };
     PM_TRY(record_norm(recorder, d, w->attention_norm, layer > 0, no_index, rows, bucket->rows));
-    PM_TRY(record_linear(recorder, &w->qkv, a->normed, a->qkv, rows, bucket->rows));
+    PM_TRY(record_linear(recorder, d, &w->qkv, a->normed, a->qkv, rows, bucket->rows));
     PM_TRY(record_attention(recorder, d, bucket, layer));
-    PM_TRY(record_linear(recorder, &w->attention_out, a->mix, a->last, rows, bucket->rows));
+    PM_TRY(record_linear(recorder, d, &w->attention_out, a->mix, a->last, rows, bucket->rows));
     PM_TRY(record_norm(recorder, d, w->ffn_norm, true, no_index, rows, bucket->rows));
-    PM_TRY(record_linear(recorder, &w->gate_up, a->normed, a->gate_up, rows, bucket->rows));
+    PM_TRY(record_linear(recorder, d, &w->gate_up, a->normed, a->gate_up, rows, bucket->rows));
     PM_TRY(pm_swiglu_record(recorder, &swiglu));
-    return record_linear(recorder, &w->down, a->act, a->last, rows, bucket->rows);
+    return record_linear(recorder, d, &w->down, a->act, a->last, rows, bucket->rows);
 }
 
 static pm_result record_logits(pm_vk_recorder *recorder, const pm_decoder *d, const pm_bucket *bucket)
@@ -184,7 +203,7 @@ static pm_result record_logits(pm_vk_recorder *recorder, const pm_decoder *d, co
         .x_stride = pm_row_stride(d->hparams->vocab),
     };
     PM_TRY(record_norm(recorder, d, d->weights->output_norm, true, d->step->out_rows, d->step->outs, bucket->outs));
-    PM_TRY(record_linear(recorder, &d->weights->output, a->normed, a->logits, d->step->outs, bucket->outs));
+    PM_TRY(record_linear(recorder, d, &d->weights->output, a->normed, a->logits, d->step->outs, bucket->outs));
     return pm_argmax_record(recorder, &argmax);
 }
 

@@ -28,6 +28,7 @@ typedef struct pm_activations {
     pm_slice mix;                  /* heads * head_dim */
     pm_slice gate_up;              /* 2 * hidden */
     pm_slice act;                  /* hidden */
+    pm_slice x_q8;                 /* the x of a matmul in 8-bit blocks, where one reads it */
     pm_slice logits;               /* [outs_max, vocab] */
     pm_slice scratch;              /* attention's */
 } pm_activations;

@@ -7,6 +7,7 @@
 #include "op/embedding.h"
 #include "op/matmul.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +16,9 @@
  * on lavapipe and SwiftShader; denormals may be flushed. */
 #define RTOL 3e-6
 #define ATOL 1e-30
+
+/* w and x rounded to f16 and sums of 8 products in f16: 7.6e-4 was the worst seen. */
+#define RTOL_F16 5e-3
 
 static const pm_dtype types[] = {
     PM_DTYPE_F32,   PM_DTYPE_F16,   PM_DTYPE_BF16,    PM_DTYPE_Q8_0,   PM_DTYPE_Q4_0,  PM_DTYPE_Q4_1,
@@ -179,12 +183,50 @@ static void every_type_of_the_table_is_tested(void **state)
 
 /* ---------------------------------------------------------------- matmul */
 
+/* x in 8-bit blocks, on the device. */
+static test_buffer quantise(pm_slice x, pm_slice rows, uint32_t rows_max, uint32_t k, uint32_t x_stride)
+{
+    test_buffer y = buffer_make(pm_quantise_bytes(rows_max, k));
+    const pm_quantise q = {.x = x, .y = y.slice, .rows = rows, .rows_max = rows_max, .k = k, .x_stride = x_stride};
+    pm_vk_recorder *recorder = make_recorder();
+    ok(pm_quantise_record(recorder, &q));
+    run_recorder(recorder);
+    return y;
+}
+
+/* What x in 8-bit blocks may change in a dot product: an element errs by at most half a step,
+ * h_i = |w_i| max |x| of its block / 254. The sum of h_i bounds it, and where there are many, 6
+ * sqrt(sum h_i^2): independent errors are beyond that once in 3e7 (Hoeffding); see test_quantise.c. */
+static double q8_bound(const float *w, const float *x, uint32_t k)
+{
+    double sum = 0.0, squares = 0.0;
+    for (uint32_t b = 0; b < k; b += 32) {
+        double most = 0.0;
+        for (uint32_t i = b; i < b + 32 && i < k; i++)
+            most = fabs((double)x[i]) > most ? fabs((double)x[i]) : most;
+        for (uint32_t i = b; i < b + 32 && i < k; i++) {
+            const double h = fabs((double)w[i]) * most / 254.0;
+            sum += h;
+            squares += h * h;
+        }
+    }
+    return sum < 6.0 * sqrt(squares) ? sum : 6.0 * sqrt(squares);
+}
+
+static uint32_t checked[64];       /* matmuls of each variant */
+
+static uint32_t variant_named(const char *name)
+{
+    for (uint32_t v = 0; pm_matmul_variant(v) != NULL; v++)
+        if (strcmp(pm_matmul_variant(v), name) == 0)
+            return v;
+    fail_msg("matmul has no variant %s", name);
+    return 0;
+}
+
 static void check_matmul(pm_dtype type, uint32_t n, uint32_t k, uint32_t rows, uint32_t rows_max, uint32_t variant,
                          input_kind kind, bool has_bias)
 {
-    const pm_matmul shape = {.weight = {.type = type, .n = n, .k = k}, .rows_max = rows_max};
-    if (!pm_matmul_variant_fits(variant, pm_vk_device_caps(harness_device()), &shape))
-        return; /* variants_agree_to_the_bit() holds that it is refused */
     const uint64_t seed = harness_seed() + type * 1000 + n * 10 + k;
     uint8_t *blocks = random_blocks(type, n, k, SCALE_SMALL, seed);
     float *w = dequantise(type, blocks, n, k);
@@ -202,15 +244,25 @@ static void check_matmul(pm_dtype type, uint32_t n, uint32_t k, uint32_t rows, u
     test_buffer x_buffer = buffer_from(x, (uint64_t)rows_max * x_stride * 4), bias_buffer = buffer_from(bias, n * 4),
                 count = buffer_from(&rows, 4), y = buffer_make((uint64_t)rows_max * y_stride * 4);
     pm_matmul m = {.weight = weight, .x = x_buffer.slice, .y = y.slice, .rows = count.slice, .rows_max = rows_max,
-                   .x_stride = x_stride, .y_stride = y_stride};
+                   .x_stride = x_stride, .y_stride = y_stride, .slices = (n + rows) % 3 == 0 ? 0 : (n + rows) % 3 == 1 ? 2 : 8};
     if (has_bias)
         m.bias = bias_buffer.slice;
-    pm_vk_recorder *recorder = make_recorder();
-    ok(pm_matmul_record_variant(recorder, &m, variant));
-    run_recorder(recorder);
-    buffer_read(&y, got);
+    const pm_matmul_numerics numerics = pm_matmul_variant_numerics(variant);
+    test_buffer x_q8 = {0};
+    if (numerics == PM_MATMUL_INT8) {
+        x_q8 = quantise(x_buffer.slice, count.slice, rows_max, k, x_stride);
+        m.x_q8 = x_q8.slice;
+    }
+    const bool fits = pm_matmul_variant_fits(variant, pm_vk_device_caps(harness_device()), &m);
+    if (fits) { /* else every_variant_runs_where_it_can() holds that it may be refused */
+        pm_vk_recorder *recorder = make_recorder();
+        ok(pm_matmul_record_variant(recorder, &m, variant));
+        run_recorder(recorder);
+        buffer_read(&y, got);
+        checked[variant]++;
+    }
     char what[128];
-    for (uint32_t r = 0; r < rows_max; r++) {
+    for (uint32_t r = 0; fits && r < rows_max; r++) {
         for (uint32_t i = r < rows ? n : 0; i < y_stride; i++) /* nothing else was written */
             assert_int_equal(pm_f32_bits(got[(uint64_t)r * y_stride + i]), CANARY_WORD);
         if (r >= rows)
@@ -224,12 +276,15 @@ static void check_matmul(pm_dtype type, uint32_t n, uint32_t k, uint32_t rows, u
             }
             want[i] += has_bias ? (double)bias[i] : 0.0;
             scale[i] += has_bias ? 1.0 : 0.0;
+            if (numerics == PM_MATMUL_INT8)
+                scale[i] += q8_bound(&w[(uint64_t)i * k], &x[(uint64_t)r * x_stride], k) / RTOL;
         }
         snprintf(what, sizeof(what), "%s %s [%u,%u] row %u of %u", pm_matmul_variant(variant), pm_dtype_get(type)->name, n, k,
                  r, rows);
-        compare(&got[(uint64_t)r * y_stride], want, scale, n, RTOL, ATOL, what);
+        compare(&got[(uint64_t)r * y_stride], want, scale, n, numerics == PM_MATMUL_F16 ? RTOL_F16 : RTOL, ATOL, what);
     }
     buffer_free(&packed);
+    buffer_free(&x_q8);
     buffer_free(&x_buffer);
     buffer_free(&bias_buffer);
     buffer_free(&count);
@@ -284,44 +339,116 @@ static void wide_rows_of_real_models_match_double(void **state)
     check_matmul(PM_DTYPE_Q8_0, 64, 11008, 1, 1, 0, INPUT_NORMAL, true);
     check_matmul(PM_DTYPE_MXFP4, 64, 2880, 1, 1, 0, INPUT_NORMAL, false); /* 22.5 units */
     check_matmul(PM_DTYPE_IQ3_XXS, 64, 11008, 3, 3, 2, INPUT_NORMAL, false); /* 21.5 units */
-    check_matmul(PM_DTYPE_IQ1_S, 64, 14336, 1, 1, 5, INPUT_NORMAL, false);
+    check_matmul(PM_DTYPE_IQ1_S, 64, 14336, 1, 1, variant_named("lanes1"), INPUT_NORMAL, false);
+    check_matmul(PM_DTYPE_Q4_K, 64, 5632, 40, 40, variant_named("tile64"), INPUT_NORMAL, false);
     compare_report("matmul, wide rows");
+    check_matmul(PM_DTYPE_Q8_0, 64, 5632, 40, 40, variant_named("half64"), INPUT_NORMAL, false);
+    compare_report("matmul, wide rows, f16 weights");
+    check_matmul(PM_DTYPE_Q8_0, 64, 11008, 2, 2, variant_named("dot2"), INPUT_NORMAL, true);
+    check_matmul(PM_DTYPE_Q4_0, 64, 5632, 9, 9, variant_named("dot16"), INPUT_NORMAL, false);
+    check_matmul(PM_DTYPE_Q4_K, 64, 5632, 65, 65, variant_named("dot64"), INPUT_NORMAL, false);
+    check_matmul(PM_DTYPE_Q6_K, 64, 4096, 33, 33, variant_named("dot32"), INPUT_NORMAL, false);
+    compare_report("matmul, wide rows, x in 8 bits");
 }
 
-/* A row's result does not depend on how many others run beside it. */
+/* With what Vulkan 1.3 has anyway all families but two run; those two say what they need. */
+static void every_variant_runs_where_it_can(void **state)
+{
+    (void)state;
+    const pm_vk_caps *caps = pm_vk_device_caps(harness_device());
+    for (uint32_t v = 0; pm_matmul_variant(v) != NULL; v++) {
+        const char *name = pm_matmul_variant(v);
+        const bool lacks = (strncmp(name, "lanes", 5) == 0 && !((caps->bits & PM_CAP_BIT(SUBGROUP)) && caps->subgroup_min >= 8)) ||
+                           (strncmp(name, "half", 4) == 0 && !(caps->bits & PM_CAP_BIT(F16)));
+        print_message("  %-12s %3u matmuls%s\n", name, checked[v], lacks ? ", the device lacks what it needs" : "");
+        assert_true(lacks ? checked[v] == 0 : checked[v] > 0);
+    }
+}
+
+/* A row's result depends neither on how many others run beside it nor on the place it has:
+ * bits are equal in all variants of one numerics and one order of additions (which is
+ * another for the lanes; on a GPU slices of k differ). What does not fit is refused. */
 static void variants_agree_to_the_bit(void **state)
 {
     (void)state;
-    const uint32_t n = 96, k = 512, rows = 5;
-    uint8_t *blocks = random_blocks(PM_DTYPE_Q8_0, n, k, SCALE_SMALL, 5);
-    pm_weight weight = {.type = PM_DTYPE_Q8_0, .n = n, .k = k};
+    enum { N = 96, K = 512, ROWS = 5 };
+    const uint32_t rows = ROWS;
+    uint8_t *blocks = random_blocks(PM_DTYPE_Q8_0, N, K, SCALE_SMALL, 5);
+    pm_weight weight = {.type = PM_DTYPE_Q8_0, .n = N, .k = K};
     test_buffer packed = pack(&weight, blocks);
-    float x[5 * 512], got[2][5 * 96];
-    input_fill(x, 5 * 512, INPUT_NORMAL, 3);
+    float x[ROWS * K], got[ROWS * N], first[4][ROWS * N];
+    bool seen[4] = {false};
+    input_fill(x, ROWS * K, INPUT_NORMAL, 3);
     test_buffer x_buffer = buffer_from(x, sizeof(x)), count = buffer_from(&rows, 4);
+    test_buffer x_q8 = quantise(x_buffer.slice, count.slice, rows, K, K);
     for (uint32_t v = 0; pm_matmul_variant(v) != NULL; v++) {
-        test_buffer y = buffer_make(sizeof(got[0]));
-        const pm_matmul m = {.weight = weight, .x = x_buffer.slice, .y = y.slice, .rows = count.slice, .rows_max = rows,
-                             .x_stride = k, .y_stride = n};
-        if (!pm_matmul_variant_fits(v, pm_vk_device_caps(harness_device()), &m)) {
-            pm_vk_recorder *refusing = make_recorder();
-            assert_int_equal(pm_matmul_record_variant(refusing, &m, v), PM_ERR_UNSUP);
-            pm_vk_recorder_destroy(refusing);
-            buffer_free(&y);
-            continue;
-        }
+        test_buffer y = buffer_make(sizeof(got));
+        pm_matmul m = {.weight = weight, .x = x_buffer.slice, .x_q8 = x_q8.slice, .y = y.slice, .rows = count.slice,
+                       .rows_max = rows, .x_stride = K, .y_stride = N};
+        const pm_matmul_numerics numerics = pm_matmul_variant_numerics(v);
+        const bool fits = pm_matmul_variant_fits(v, pm_vk_device_caps(harness_device()), &m);
         pm_vk_recorder *recorder = make_recorder();
-        ok(pm_matmul_record_variant(recorder, &m, v));
-        run_recorder(recorder);
-        buffer_read(&y, got[v > 0]);
+        if (fits) {
+            ok(pm_matmul_record_variant(recorder, &m, v));
+            run_recorder(recorder);
+            buffer_read(&y, got);
+            const int order = strncmp(pm_matmul_variant(v), "lanes", 5) == 0 ? 3 : (int)numerics;
+            if (!seen[order])
+                memcpy(first[order], got, sizeof(got));
+            else if (pm_vk_device_caps(harness_device())->is_cpu)
+                assert_memory_equal(got, first[order], sizeof(got));
+            seen[order] = true;
+            recorder = make_recorder();
+        }
+        m.x_q8 = (pm_slice){0};
+        if (!fits || numerics == PM_MATMUL_INT8)
+            assert_int_equal(pm_matmul_record_variant(recorder, &m, v), PM_ERR_UNSUP);
+        pm_vk_recorder_destroy(recorder);
         buffer_free(&y);
-        if (v > 0 && pm_vk_device_caps(harness_device())->is_cpu)
-            assert_memory_equal(got[0], got[1], sizeof(got[0]));
     }
     buffer_free(&packed);
     buffer_free(&x_buffer);
+    buffer_free(&x_q8);
     buffer_free(&count);
     free(blocks);
+}
+
+/* Of every device that there may be, for every type and row count: the choice fits, reads the
+ * weights once up to 64 rows where a GPU is (16 on a CPU, where arithmetic is dear), has
+ * no more rows than it must, and rounds x only on a GPU that multiplies bytes faster. */
+static void the_choice_has_no_cliff(void **state)
+{
+    (void)state;
+    test_buffer some = buffer_make(16);
+    for (uint32_t mask = 0; mask < 32; mask++) {
+        const pm_vk_caps caps = {
+            .bits = (mask & 1 ? PM_CAP_BIT(F16) : 0) | (mask & 2 ? PM_CAP_BIT(INT8DOT) : 0) | (mask & 4 ? PM_CAP_BIT(SUBGROUP) : 0),
+            .is_cpu = mask & 8,
+            .subgroup_min = mask & 16 ? 4 : 8, .subgroup_max = 32, .subgroup_default = 32,
+            .shared_bytes = 32768, .workgroup_max = 256,
+        };
+        const bool dots = (caps.bits & PM_CAP_BIT(INT8DOT)) && !caps.is_cpu;
+        assert_int_equal(pm_matmul_x_q8_bytes(&caps, 3, 40) > 0, dots);
+        for (size_t t = 0; t < TYPES; t++) {
+            uint32_t before = 0;
+            for (uint32_t rows = 1; rows <= 512; rows++) {
+                pm_matmul m = {.weight = {.type = types[t], .n = 4096, .k = 4096}, .rows_max = rows};
+                if (dots)
+                    m.x_q8 = some.slice;
+                uint32_t v;
+                ok(pm_matmul_pick(&caps, &m, &v));
+                assert_true(pm_matmul_variant_fits(v, &caps, &m));
+                const uint32_t held = pm_matmul_variant_rows(v), most = caps.is_cpu ? 16 : 64;
+                assert_true(held >= (rows < most ? rows : most));
+                assert_true(held < 2 * rows && held >= before);
+                before = held;
+                const bool quantised = pm_dtype_get(types[t])->block > 1;
+                assert_int_equal(pm_matmul_variant_numerics(v) == PM_MATMUL_INT8, dots && quantised);
+                assert_true(pm_matmul_variant_numerics(v) != PM_MATMUL_F16 || !caps.is_cpu);
+            }
+        }
+    }
+    buffer_free(&some);
 }
 
 static int finish(void **state)
@@ -340,7 +467,9 @@ int main(void)
         cmocka_unit_test(every_variant_matches_double),
         cmocka_unit_test(hard_inputs_stay_in_bounds),
         cmocka_unit_test(wide_rows_of_real_models_match_double),
+        cmocka_unit_test(every_variant_runs_where_it_can),
         cmocka_unit_test(variants_agree_to_the_bit),
+        cmocka_unit_test(the_choice_has_no_cliff),
     };
     return cmocka_run_group_tests_name("weight", tests, NULL, finish);
 }

@@ -148,6 +148,26 @@ class Scores(Case):
         self.assertGreater(found["tg4"]["percent_of_bandwidth"], 0)
         self.assertEqual(run("bench", "-m", DEMO, "--pp", "8,x")[0], 2)
 
+    def test_variants(self):
+        """Each matmul variant that runs here says the same at temperature 0; the others say what they lack."""
+        prompt = ("run", "-m", DEMO, "-p", "hello, who are you?", "-n", 4, "--temp", 0)
+        said = self.ok(*prompt)
+        self.assertTrue(said.strip())
+        names = [line.split()[0] for line in self.ok("devices", "--variants").decode().splitlines()]
+        families = ("rows4", "lanes4", "tile64", "half64", "dot1", "dot16", "dot64")
+        ran = 0
+        for name in families:
+            self.assertIn("matmul:" + name, names)
+            code, out, err = run(*prompt, "--variant", "matmul:" + name)
+            if code == 0:
+                self.assertEqual(out, said, name)
+                ran += 1
+            else:
+                self.assertIn(f"variant {name} needs", err)
+                self.assertIn(name, ("lanes4", "half64"))
+        self.assertGreaterEqual(ran, 5)
+        self.assertIn("has no variant 'none', expected one of", run(*prompt, "--variant", "matmul:none")[2])
+
     def test_devices(self):
         found = json.loads(self.ok("devices", "--json"))
         text = self.ok("devices").decode()

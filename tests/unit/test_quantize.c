@@ -305,6 +305,38 @@ static void small_tensors_and_those_that_do_not_fit_are_kept_or_fall_back(void *
     unlink(out_path);
 }
 
+/* What tests/oracle/recipe.py cannot ask: an importance matrix, experts, Falcon. */
+static void recipes_know_importance_experts_and_falcon(void **state)
+{
+    (void)state;
+    const pm_recipe_model plain = {.layers = 16, .group = 1, .has_output = true};
+    pm_recipe_model with = plain, experts = plain, falcon = plain;
+    with.has_importance = true;
+    experts.experts = 8;
+    falcon.is_falcon = true;
+    const struct { const char *recipe; const pm_recipe_model *model; const char *tensor; pm_dtype type; } cases[] = {
+        {"Q4_0", &plain, "blk.1.ffn_down.weight", PM_DTYPE_Q4_0},   {"Q4_0", &with, "blk.1.ffn_down.weight", PM_DTYPE_Q4_1},
+        {"Q4_0", &with, "blk.2.ffn_down.weight", PM_DTYPE_Q4_0},    {"Q5_0", &with, "blk.0.ffn_down.weight", PM_DTYPE_Q5_1},
+        {"IQ4_XS", &plain, "blk.1.ffn_down.weight", PM_DTYPE_Q5_K}, {"IQ4_XS", &with, "blk.1.ffn_down.weight", PM_DTYPE_IQ4_XS},
+        {"Q4_K_M", &experts, "blk.9.attn_v.weight", PM_DTYPE_Q8_0}, {"Q4_K_M", &experts, "blk.9.attn_k.weight", PM_DTYPE_Q8_0},
+        {"Q4_K_M", &experts, "blk.9.attn_output.weight", PM_DTYPE_Q5_K},
+        {"Q4_K_M", &plain, "blk.9.attn_output.weight", PM_DTYPE_Q4_K},
+        {"Q4_K_M", &plain, "blk.9.attn_qkv.weight", PM_DTYPE_Q5_K}, {"Q5_K_M", &plain, "blk.9.attn_qkv.weight", PM_DTYPE_Q6_K},
+        {"Q4_K_M", &falcon, "output.weight", PM_DTYPE_Q8_0},        {"Q4_K_M", &falcon, "blk.0.ffn_down.weight", PM_DTYPE_Q6_K},
+        {"Q4_K_M", &falcon, "blk.1.ffn_down.weight", PM_DTYPE_Q5_K}, {"Q3_K_L", &falcon, "blk.9.attn_output.weight", PM_DTYPE_Q4_K},
+        {"MXFP4", &plain, "output.weight", PM_DTYPE_Q8_0},          {"MXFP4", &plain, "blk.9.attn_q.weight", PM_DTYPE_MXFP4},
+        {"F16", &plain, "output.weight", PM_DTYPE_F16},             {"Q8_0", &plain, "output.weight", PM_DTYPE_Q8_0},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const pm_dtype type = pm_recipe_pick(pm_recipe_find(cases[i].recipe), cases[i].model, cases[i].tensor, false);
+        if (type != cases[i].type)
+            fail_msg("%s of %s is %s, expected %s", cases[i].tensor, cases[i].recipe, pm_dtype_get(type)->name,
+                     pm_dtype_get(cases[i].type)->name);
+        assert_int_equal(pm_recipe_pick(pm_recipe_find(cases[i].recipe), cases[i].model, cases[i].tensor, true),
+                         pm_recipe_find(cases[i].recipe)->type);
+    }
+}
+
 static void the_number_of_jobs_changes_nothing(void **state)
 {
     (void)state;
@@ -718,6 +750,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_keeps_the_metadata_and_makes_the_tensors),
         cmocka_unit_test(small_tensors_and_those_that_do_not_fit_are_kept_or_fall_back),
+        cmocka_unit_test(recipes_know_importance_experts_and_falcon),
         cmocka_unit_test(the_number_of_jobs_changes_nothing),
         cmocka_unit_test(a_tensor_of_many_chunks_is_whole),
         cmocka_unit_test(split_files_become_one),
