@@ -220,11 +220,14 @@ void main()
 {
     const uint rows = U32In(p.rows).v[0];
     const uint begin = gl_WorkGroupID.y * ROWS, end = min(begin + ROWS, rows);
-    for (uint first = begin; first < end;) {
+    for (uint next = begin; next < end;) {
+        // next, always; but lavapipe (Mesa 26.1) does loads whose address all lanes share even in a
+        // loop that it never enters, and would go astray behind the last row.
+        const uint first = min(next, max(rows, 1) - 1);
         const uint s = U32In(p.row_seq).v[first];
         const uint count = min(end, U32In(p.row_start).v[s + 1]) - first;
         attend(s, first, count);
-        first += count;
+        next += count;
         barrier();
     }
 }

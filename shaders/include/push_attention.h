@@ -7,6 +7,12 @@
 #define PM_SPEC_ATTENTION_ROWS 9   /* rows of q in a workgroup */
 #define PM_SPEC_ATTENTION_HEADS 10 /* heads of q in a workgroup; they share one KV head */
 #define PM_SPEC_ATTENTION_PAGE 11  /* tokens of a page */
+/* Of attention_coopmat.comp, see there. */
+#define PM_SPEC_ATTENTION_M 16
+#define PM_SPEC_ATTENTION_N 17
+#define PM_SPEC_ATTENTION_K 18
+#define PM_SPEC_ATTENTION_TILE 19
+#define PM_SPEC_ATTENTION_SUBGROUPS 20
 
 PM_PUSH_BEGIN(pm_push_attention)
     PM_ADDRESS q;                  /* [rows, q_stride] f32 */

@@ -1,6 +1,7 @@
 /* op/attention.c - causal attention over paged KV. */
 #include "op/attention.h"
 
+#include "op/attention_cut.h"
 #include "op/lanes.h"
 #include "op/variant.h"
 #include "push_attention.h"
@@ -8,11 +9,13 @@
 #define QUERIES_MAX 8u             /* rows x heads of one workgroup */
 #define TILE 32u                   /* tokens, as in attention.comp */
 #define SPLITS_MAX 32u
+#define COOPMAT_ROWS_MIN 16u       /* of a sequence: below, a tile of matrices is mostly empty */
 #define GROUPS_WANTED 512u         /* workgroups that fill a wide device */
 
-/* All run the same shader and need nothing but the floor. */
-enum { DECODE, SPLIT, PREFILL, VARIANTS };
-static const char *const variant_names[VARIANTS] = {[DECODE] = "decode", [SPLIT] = "split", [PREFILL] = "prefill"};
+/* All but prefill_coopmat run the same shader and need nothing but the floor. */
+enum { DECODE, SPLIT, PREFILL, PREFILL_COOPMAT, VARIANTS };
+static const char *const variant_names[VARIANTS] = {[DECODE] = "decode", [SPLIT] = "split", [PREFILL] = "prefill",
+                                                    [PREFILL_COOPMAT] = "prefill_coopmat"};
 
 const char *pm_attention_variant(uint32_t index)
 {
@@ -53,19 +56,29 @@ static shape shape_of(const pm_attention *a, uint32_t variant)
     return s;
 }
 
+const char *pm_attention_variant_lacks(uint32_t index, const pm_vk_caps *caps, const pm_attention *a)
+{
+    pm_attention_cut cut;
+    pm_assert(index < VARIANTS);
+    if (index == PREFILL_COOPMAT)
+        return pm_attention_cut_coopmat(caps, a, &cut);
+    if (a->layout.head_dim % 8 != 0 || a->layout.head_dim > 256)
+        return "heads that are a multiple of 8 up to 256";
+    const shape s = shape_of(a, index);
+    return caps->shared_bytes >= s.rows * s.heads * (a->layout.head_dim + TILE) * 4 ? NULL : "more shared memory";
+}
+
 bool pm_attention_variant_fits(uint32_t index, const pm_vk_caps *caps, const pm_attention *a)
 {
-    if (index >= VARIANTS || a->layout.head_dim % 8 != 0 || a->layout.head_dim > 256)
-        return false;
-    const shape s = shape_of(a, index);
-    const uint32_t queries = s.rows * s.heads;
-    return caps->shared_bytes >= queries * (a->layout.head_dim + TILE) * 4;
+    return index < VARIANTS && pm_attention_variant_lacks(index, caps, a) == NULL;
 }
 
 /* Rows that decode read their KV alone; prompt rows share it. A split pays where one
  * workgroup for each row and KV head does not fill the device. */
 static uint32_t best_of(const pm_vk_caps *caps, const pm_attention *a)
 {
+    if (a->rows_per_seq_max >= COOPMAT_ROWS_MIN && !caps->is_cpu && pm_attention_variant_fits(PREFILL_COOPMAT, caps, a))
+        return PREFILL_COOPMAT;
     if (a->rows_per_seq_max > 1)
         return PREFILL;
     return !caps->is_cpu && shape_of(a, SPLIT).splits > 1 ? SPLIT : DECODE;
@@ -129,20 +142,27 @@ static pm_result record_reduce(pm_vk_recorder *recorder, const pm_attention *a, 
 pm_result pm_attention_record_variant(pm_vk_recorder *recorder, const pm_attention *a, uint32_t index)
 {
     pm_vk_device *device = pm_vk_recorder_device(recorder);
-    if (!pm_attention_variant_fits(index, pm_vk_device_caps(device), a))
-        return pm_fail(PM_ERR_UNSUP, "attention: no variant for heads of %u elements; it takes multiples of 8 up to 256 "
-                       "and %u bytes of shared memory", a->layout.head_dim,
-                       QUERIES_MAX * (a->layout.head_dim + TILE) * 4);
+    const char *lacks = pm_attention_variant_lacks(index, pm_vk_device_caps(device), a);
+    if (lacks != NULL)
+        return pm_fail(PM_ERR_UNSUP, "attention: variant %s needs %s; heads have %u elements here", variant_names[index],
+                       lacks, a->layout.head_dim);
     pm_assert(a->heads % a->layout.kv_heads == 0 && a->out_stride >= a->heads * a->layout.head_dim);
-    const shape s = shape_of(a, index);
+    shape s = shape_of(a, index);
     pm_assert(a->scratch.bytes >= scratch_bytes(a, &s));
-    const pm_vk_pipeline_key key = {
+    pm_vk_pipeline_key key = {
         .module = a->layout.type == PM_KV_F32 ? "attention_f32" : "attention_f16",
         .spec_count = 4,
         .spec = {{PM_SPEC_ATTENTION_HEAD_DIM, a->layout.head_dim}, {PM_SPEC_ATTENTION_ROWS, s.rows},
                  {PM_SPEC_ATTENTION_HEADS, s.heads}, {PM_SPEC_ATTENTION_PAGE, a->layout.page_tokens}},
         .push_bytes = sizeof(pm_push_attention),
     };
+    if (index == PREFILL_COOPMAT) {
+        pm_attention_cut cut;
+        pm_assert(pm_attention_cut_coopmat(pm_vk_device_caps(device), a, &cut) == NULL);
+        key = cut.key;
+        key.push_bytes = sizeof(pm_push_attention);
+        s = (shape){.rows = cut.rows, .heads = cut.heads, .splits = 1};
+    }
     const pm_push_attention push = {
         .q = pm_slice_address(a->q),
         .out_ = pm_slice_address(a->out),

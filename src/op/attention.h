@@ -43,7 +43,7 @@ typedef struct pm_attention {
  * kv_len_max.
  *
  * Numerics: q.k and the running softmax in f32, one pass (online softmax); V is
- * summed in f32. A split over pages changes the order of that sum, so decode and
+ * summed in f32; with cooperative matrices q and the weights are f16. A split over pages changes the order of that sum, so decode and
  * prefill of the same token differ in the last bits: tests/op/test_attention.c
  * bounds it.
  * Errors: PM_ERR_UNSUP (no variant for this shape on this device; the message
@@ -59,6 +59,7 @@ uint64_t pm_attention_scratch_bytes(const pm_vk_caps *caps, const pm_attention *
 
 /* As in op/matmul.h. */
 const char *pm_attention_variant(uint32_t index);
+const char *pm_attention_variant_lacks(uint32_t index, const pm_vk_caps *caps, const pm_attention *a);
 bool pm_attention_variant_fits(uint32_t index, const pm_vk_caps *caps, const pm_attention *a);
 PM_MUST_USE pm_result pm_attention_pick(const pm_vk_caps *caps, const pm_attention *a, uint32_t *variant);
 PM_MUST_USE pm_result pm_attention_record_variant(pm_vk_recorder *recorder, const pm_attention *a, uint32_t index);

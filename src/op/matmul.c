@@ -2,17 +2,19 @@
 #include "op/matmul.h"
 
 #include "op/lanes.h"
+#include "op/matmul_cut.h"
 #include "op/variant.h"
 #include "op/weight_layout.h"
 #include "push_matmul.h"
 
 #define ROWS_SKINNY 32u            /* up to here sums in registers beat tiles in shared memory */
+#define COOPMAT_ROWS_MIN 16u       /* below, a tile is mostly empty */
 #define SLICES_MAX 8u
 #define LANES_MAX 256u             /* of a workgroup */
 #define LANES_WANTED 131072u       /* fill a wide device */
 
 /* A family is a shader, in one form. All read the weights once for the rows that they hold. */
-typedef enum matmul_family { ROWS, LANES, TILE, HALF, DOT } matmul_family;
+typedef enum matmul_family { ROWS, LANES, TILE, HALF, DOT, COOPMAT, COOPMAT2 } matmul_family;
 static const struct {
     const char *module;            /* and the type's stem */
     pm_matmul_numerics numerics;
@@ -27,9 +29,13 @@ static const struct {
     [TILE] = {"matmul_tile", PM_MATMUL_F32, 0, 18432, 64, "tiles in shared memory", "18 KiB of shared memory"},
     [HALF] = {"matmul_half", PM_MATMUL_F16, PM_CAP_BIT(F16), 9728, 64,
               "tiles of f16 in shared memory, arithmetic of f16 pairs",
-                  "f16, 9.5 KiB of shared memory and weights that are not F32"},
+              "f16, 9.5 KiB of shared memory and weights that are not F32"},
     [DOT] = {"matmul_dot", PM_MATMUL_INT8, 0, 4096, 0, "packed dot products of x in 8-bit blocks",
              "x in 8-bit blocks and quantised weights"},
+    [COOPMAT] = {"matmul_coopmat", PM_MATMUL_MATRIX, PM_CAP_BIT(COOPMAT), 0, 0, "KHR cooperative matrices of f16",
+                 "KHR cooperative matrices"},
+    [COOPMAT2] = {"matmul_coopmat2", PM_MATMUL_MATRIX, PM_CAP_BIT(COOPMAT2), 0, 0,
+                  "NV cooperative matrices that decode weights as they load", "NV cooperative matrices 2"},
 };
 
 /* A variant is a family and the rows of x that one workgroup holds. Within a family, ascending. */
@@ -41,8 +47,9 @@ static const struct matmul_variant {
     {"rows1", ROWS, 1},       {"rows2", ROWS, 2},     {"rows4", ROWS, 4},       {"rows8", ROWS, 8},
     {"rows16", ROWS, 16},     {"rows32", ROWS, 32},   {"lanes1", LANES, 1},     {"lanes2", LANES, 2},
     {"lanes4", LANES, 4},     {"lanes8", LANES, 8},   {"lanes16", LANES, 16},   {"tile64", TILE, 64},
-    {"half64", HALF, 64}, {"dot1", DOT, 1},   {"dot2", DOT, 2},         {"dot4", DOT, 4},
+    {"half64", HALF, 64},     {"dot1", DOT, 1},       {"dot2", DOT, 2},         {"dot4", DOT, 4},
     {"dot8", DOT, 8},         {"dot16", DOT, 16},     {"dot32", DOT, 32},       {"dot64", DOT, 64},
+    {"coopmat16", COOPMAT, 16}, {"coopmat32", COOPMAT, 32}, {"coopmat64", COOPMAT, 64}, {"coopmat2", COOPMAT2, 64},
 };
 
 #define VARIANTS (sizeof(matmul_variants) / sizeof(matmul_variants[0]))
@@ -65,20 +72,6 @@ pm_matmul_numerics pm_matmul_variant_numerics(uint32_t index)
 uint32_t pm_matmul_variant_rows(uint32_t index)
 {
     return matmul_variants[index].rows;
-}
-
-bool pm_matmul_variant_fits(uint32_t index, const pm_vk_caps *caps, const pm_matmul *m)
-{
-    if (index >= VARIANTS)
-        return false;
-    const matmul_family family = matmul_variants[index].family;
-    char module[32];
-    if ((caps->bits & families[family].caps) != families[family].caps ||
-        caps->shared_bytes < families[family].shared_bytes ||
-        pm_weight_module(families[family].module, m->weight.type, module, sizeof(module)) != PM_OK ||
-        !pm_vk_module_exists(module))
-        return false;
-    return (family != LANES || caps->subgroup_min >= 8) && (family != DOT || m->x_q8.buffer != NULL);
 }
 
 /* Lanes of a subgroup where a slice is one: 32 where that can be asked for; 16 of those
@@ -121,19 +114,52 @@ static void add_constant(pm_vk_pipeline_key *key, uint32_t id, uint32_t value)
     key->spec[key->spec_count++].value = value;
 }
 
-/* The constants of a family's shader. */
-static void specialise(pm_vk_pipeline_key *key, const pm_vk_caps *caps, const pm_matmul *m,
-                       const struct matmul_variant *v)
+/* The constants of the families that need nothing but the table above. */
+static void cut_plain(const pm_vk_caps *caps, const pm_matmul *m, const struct matmul_variant *v, pm_matmul_cut *cut)
 {
+    const uint32_t lanes = lanes_for(caps), slices = slices_for(caps, m, v, pm_div_up(m->weight.k, 32));
+    *cut = (pm_matmul_cut){.rows = v->rows, .outputs = families[v->family].outputs > 0 ? families[v->family].outputs : lanes};
     if (v->family == ROWS || v->family == DOT) {
-        const uint32_t lanes = lanes_for(caps), slices = slices_for(caps, m, v, pm_div_up(m->weight.k, 32));
-        add_constant(key, PM_SPEC_LOCAL_X, lanes * slices);
-        add_constant(key, PM_SPEC_MATMUL_LANES, lanes);
-        add_constant(key, PM_SPEC_MATMUL_SLICES, slices);
-        key->subgroup = caps->subgroup_min < caps->subgroup_max ? lanes : 0;
+        add_constant(&cut->key, PM_SPEC_LOCAL_X, lanes * slices);
+        add_constant(&cut->key, PM_SPEC_MATMUL_LANES, lanes);
+        add_constant(&cut->key, PM_SPEC_MATMUL_SLICES, slices);
+        cut->key.subgroup = caps->subgroup_min < caps->subgroup_max ? lanes : 0;
     }
     if (v->family != TILE && v->family != HALF)
-        add_constant(key, PM_SPEC_MATMUL_TOKENS, v->rows);
+        add_constant(&cut->key, PM_SPEC_MATMUL_TOKENS, v->rows);
+}
+
+/* How variant `index` is cut for m, or what it needs and device, build or m lacks. The key's
+ * module is the caller's to fill in. */
+static const char *cut_of(uint32_t index, const pm_vk_caps *caps, const pm_matmul *m, pm_matmul_cut *cut)
+{
+    const struct matmul_variant *v = &matmul_variants[index];
+    char module[32];
+    if ((caps->bits & families[v->family].caps) != families[v->family].caps ||
+        caps->shared_bytes < families[v->family].shared_bytes || (v->family == LANES && caps->subgroup_min < 8) ||
+        (v->family == DOT && m->x_q8.buffer == NULL) ||
+        pm_weight_module(families[v->family].module, m->weight.type, module, sizeof(module)) != PM_OK)
+        return families[v->family].needs;
+    if (!pm_vk_module_exists(module))
+        return "a shader for weights of this type, and a glslang that compiles it";
+    if (v->family == COOPMAT)
+        return pm_matmul_cut_coopmat(caps, m, v->rows, cut);
+    if (v->family == COOPMAT2)
+        return pm_matmul_cut_coopmat2(caps, m, v->rows, cut);
+    cut_plain(caps, m, v, cut);
+    return NULL;
+}
+
+const char *pm_matmul_variant_lacks(uint32_t index, const pm_vk_caps *caps, const pm_matmul *m)
+{
+    pm_matmul_cut cut;
+    pm_assert(index < VARIANTS);
+    return cut_of(index, caps, m, &cut);
+}
+
+bool pm_matmul_variant_fits(uint32_t index, const pm_vk_caps *caps, const pm_matmul *m)
+{
+    return index < VARIANTS && pm_matmul_variant_lacks(index, caps, m) == NULL;
 }
 
 pm_result pm_matmul_record_variant(pm_vk_recorder *recorder, const pm_matmul *m, uint32_t index)
@@ -144,17 +170,17 @@ pm_result pm_matmul_record_variant(pm_vk_recorder *recorder, const pm_matmul *m,
     const struct matmul_variant *v = &matmul_variants[index];
     char module[32];
     PM_TRY(pm_weight_module(families[v->family].module, m->weight.type, module, sizeof(module)));
-    if (!pm_matmul_variant_fits(index, pm_vk_device_caps(device), m))
-        return pm_fail(PM_ERR_UNSUP, "matmul: variant %s needs %s; device, build or matmul (weights of type %s) lack it",
-                       v->name, families[v->family].needs, pm_dtype_get(m->weight.type)->name);
+    pm_matmul_cut cut;
+    const char *lacks = cut_of(index, pm_vk_device_caps(device), m, &cut);
+    if (lacks != NULL)
+        return pm_fail(PM_ERR_UNSUP, "matmul: variant %s on weights of type %s needs %s, which is not there", v->name,
+                       pm_dtype_get(m->weight.type)->name, lacks);
     const bool q8 = families[v->family].numerics == PM_MATMUL_INT8;
     pm_assert(!q8 || m->x_q8.bytes >= pm_quantise_bytes(m->rows_max, m->weight.k));
     const pm_slice x = q8 ? m->x_q8 : m->x;
     const pm_weight_view view = pm_weight_view_of(&m->weight);
-    const uint32_t outputs =
-        families[v->family].outputs > 0 ? families[v->family].outputs : lanes_for(pm_vk_device_caps(device));
-    pm_vk_pipeline_key key = {.module = module, .push_bytes = sizeof(pm_push_matmul)};
-    specialise(&key, pm_vk_device_caps(device), m, v);
+    cut.key.module = module;
+    cut.key.push_bytes = sizeof(pm_push_matmul);
     const pm_push_matmul push = {
         .pieces = view.pieces,
         .scales = view.scales,
@@ -172,14 +198,14 @@ pm_result pm_matmul_record_variant(pm_vk_recorder *recorder, const pm_matmul *m,
     pm_vk_dispatch dispatch = {
         .op = profile_name(m->weight.type),
         .push = &push,
-        .groups = {pm_div_up(m->weight.n, outputs), pm_div_up(m->rows_max, v->rows), 1},
+        .groups = {pm_div_up(m->weight.n, cut.outputs), pm_div_up(m->rows_max, cut.rows), 1},
         .access_count = 5,
         .access = {{m->weight.data, false}, {m->bias, false}, {x, false}, {m->y, true}, {m->rows, false}},
         .bytes = pm_weight_read_bytes(&m->weight) + (uint64_t)m->rows_max * (q8 ? view.blocks * 40 : m->weight.k * 4) +
                  (uint64_t)m->rows_max * m->weight.n * 4,
         .flops = 2 * (uint64_t)m->rows_max * m->weight.n * m->weight.k,
     };
-    PM_TRY(pm_vk_pipeline_get(device, &key, &dispatch.pipeline));
+    PM_TRY(pm_vk_pipeline_get(device, &cut.key, &dispatch.pipeline));
     return pm_vk_record(recorder, &dispatch);
 }
 
@@ -207,7 +233,9 @@ static bool dot_pays(const pm_vk_caps *caps)
     return !caps->is_cpu && (caps->bits & PM_CAP_BIT(INT8DOT));
 }
 
-/* The best family for the device and so many rows; the others serve where that is off. */
+/* The best family for the device and so many rows; the others serve where that is off. On a CPU
+ * driver a cooperative matrix is a detour through memory (matmul_coopmat.comp has the
+ * times); coopmat2 is taken when asked for. */
 static uint32_t pick(const pm_vk_caps *caps, const pm_matmul *m)
 {
     const struct {
@@ -215,6 +243,7 @@ static uint32_t pick(const pm_vk_caps *caps, const pm_matmul *m)
         bool wanted;
     } order[] = {
         {LANES, caps->is_cpu},
+        {COOPMAT, !caps->is_cpu && m->rows_max >= COOPMAT_ROWS_MIN},
         {DOT, dot_pays(caps)},
         {HALF, !caps->is_cpu && m->rows_max > ROWS_SKINNY},
         {TILE, !caps->is_cpu && m->rows_max > ROWS_SKINNY},

@@ -26,6 +26,7 @@ typedef struct pm_matmul {
 typedef enum pm_matmul_numerics {
     PM_MATMUL_F32,                 /* x and the exact weights in f32 */
     PM_MATMUL_F16,                 /* x and weights rounded to f16 in blocks of 32, 8 products summed in f16 */
+    PM_MATMUL_MATRIX,              /* x, scaled by row into f16's range, and weights rounded to f16; f32 sums */
     PM_MATMUL_INT8,                /* exact weights; x rounded to 8 bits in blocks of 32, exact integer sums in a block */
 } pm_matmul_numerics;
 
@@ -55,7 +56,10 @@ pm_matmul_numerics pm_matmul_variant_numerics(uint32_t index);
 /* Rows of x for which variant `index` reads the weights once. */
 uint32_t pm_matmul_variant_rows(uint32_t index);
 
-/* True when variant `index` can run m on this device. */
+/* What variant `index` needs and this device or build lacks for m, in words; NULL = nothing. */
+const char *pm_matmul_variant_lacks(uint32_t index, const pm_vk_caps *caps, const pm_matmul *m);
+
+/* True when it lacks nothing. */
 bool pm_matmul_variant_fits(uint32_t index, const pm_vk_caps *caps, const pm_matmul *m);
 
 /* Records variant `index`. Errors: PM_ERR_UNSUP (it does not fit; says what it lacks). */

@@ -36,6 +36,21 @@ typedef enum pm_cap {
 
 #define PM_CAP_BIT(name) (1u << PM_CAP_##name)
 
+/* A product of cooperative matrices that the device computes at subgroup scope:
+ * [m, k] f16 x [k, n] f16 + [m, n] f32 -> [m, n] f32. */
+typedef struct pm_vk_matrix {
+    uint32_t m, n, k;
+} pm_vk_matrix;
+
+/* The same with dimensions that are multiples of these. scope_lanes: 0 = the subgroup's;
+ * else the matrices belong to a workgroup of that many. */
+typedef struct pm_vk_flexible_matrix {
+    uint32_t m, n, k;
+    uint32_t scope_lanes;
+} pm_vk_flexible_matrix;
+
+#define PM_VK_MATRICES_MAX 8
+
 #define PM_VK_OFF_MAX 128
 
 typedef struct pm_vk_caps {
@@ -47,6 +62,10 @@ typedef struct pm_vk_caps {
     uint32_t workgroup_max;        /* invocations, also of dimension x */
     uint32_t groups_max[3];
     uint64_t buffer_bytes_max;     /* of one pm_vk_buffer; what is larger must be split */
+    uint32_t matrix_count;         /* 0 unless COOPMAT is there and not masked; in the driver's order */
+    pm_vk_matrix matrix[PM_VK_MATRICES_MAX];
+    uint32_t flexible_count;       /* likewise for COOPMAT2 */
+    pm_vk_flexible_matrix flexible[PM_VK_MATRICES_MAX];
     bool is_cpu;
     uint32_t off_count, off[PM_VK_OFF_MAX]; /* rows of the ops' variant tables that this device gets
                                       wrong: op/variant.h */

@@ -119,7 +119,7 @@ static void list_caps(pm_device_info *info, uint32_t present, uint32_t masked)
 }
 
 /* Limits that only a Vulkan 1.3 device can tell. */
-static void describe_13(candidate *c, uint32_t masked)
+static pm_result describe_13(candidate *c, uint32_t masked)
 {
     VkPhysicalDeviceVulkan13Properties v13 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_1_3_PROPERTIES};
     VkPhysicalDeviceMaintenance3Properties m3 = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES,
@@ -158,6 +158,7 @@ static void describe_13(candidate *c, uint32_t masked)
     c->info.shared_bytes = c->caps.shared_bytes;
     c->info.workgroup_max = c->caps.workgroup_max;
     list_caps(&c->info, caps, masked);
+    return pm_vk_matrices_query(c->physical, &c->caps);
 }
 
 static pm_result describe(VkPhysicalDevice physical, uint32_t masked, candidate *c)
@@ -182,7 +183,7 @@ static pm_result describe(VkPhysicalDevice physical, uint32_t masked, candidate 
     describe_memory(c);
     const bool has_queue = find_queue(physical, &c->queue_family, &c->timestamp_bits);
     if (p->apiVersion >= VK_API_VERSION_1_3)
-        describe_13(c, masked);
+        PM_TRY(describe_13(c, masked));
     else
         snprintf(c->info.missing, sizeof(c->info.missing), "Vulkan 1.3 (it has %u.%u)",
                  VK_API_VERSION_MAJOR(p->apiVersion), VK_API_VERSION_MINOR(p->apiVersion));

@@ -125,18 +125,81 @@ uint32_t pm_vk_features_caps(const pm_vk_features *has, const pm_vk_extensions *
     caps |= (subgroup->supportedOperations & operations) == operations &&
                     (subgroup->supportedStages & VK_SHADER_STAGE_COMPUTE_BIT)
                 ? PM_CAP_BIT(SUBGROUP) : 0;
-    caps |= has->coopmat.cooperativeMatrix ? PM_CAP_BIT(COOPMAT) : 0;
+    caps |= has->coopmat.cooperativeMatrix && has->v12.vulkanMemoryModel ? PM_CAP_BIT(COOPMAT) : 0;
     const VkPhysicalDeviceCooperativeMatrix2FeaturesNV *m2 = &has->coopmat2;
-    caps |= m2->cooperativeMatrixWorkgroupScope && m2->cooperativeMatrixFlexibleDimensions &&
-                    m2->cooperativeMatrixReductions && m2->cooperativeMatrixConversions &&
-                    m2->cooperativeMatrixPerElementOperations && m2->cooperativeMatrixTensorAddressing &&
-                    m2->cooperativeMatrixBlockLoads
-                ? PM_CAP_BIT(COOPMAT2) : 0;
+    caps |= (caps & PM_CAP_BIT(COOPMAT)) && m2->cooperativeMatrixFlexibleDimensions && m2->cooperativeMatrixReductions &&
+                    m2->cooperativeMatrixConversions && m2->cooperativeMatrixPerElementOperations
+                ? PM_CAP_BIT(COOPMAT2) : 0; /* what kernels use; caps->flexible says which scopes */
     caps |= has->bf16.shaderBFloat16Type ? PM_CAP_BIT(BF16) : 0;
     caps |= extensions->budget ? PM_CAP_BIT(BUDGET) : 0;
     caps |= extensions->host_memory ? PM_CAP_BIT(HOSTMEM) : 0;
     caps |= timestamps ? PM_CAP_BIT(TIMESTAMP) : 0;
     return caps;
+}
+
+/* The function of an extension that volk may be too old to know; NULL if the loader lacks it. */
+static PFN_vkVoidFunction instance_function(const char *name)
+{
+    return vkGetInstanceProcAddr(volkGetLoadedInstance(), name);
+}
+
+/* f16 x f16 -> f32, which is all that kernels use. */
+static bool is_f16_f32(VkComponentTypeKHR a, VkComponentTypeKHR b, VkComponentTypeKHR c, VkComponentTypeKHR result)
+{
+    return a == VK_COMPONENT_TYPE_FLOAT16_KHR && b == VK_COMPONENT_TYPE_FLOAT16_KHR &&
+           c == VK_COMPONENT_TYPE_FLOAT32_KHR && result == VK_COMPONENT_TYPE_FLOAT32_KHR;
+}
+
+#define LISTED_MAX 256             /* shapes of all component types; drivers list some tens */
+
+static pm_result query_matrices(VkPhysicalDevice physical, pm_vk_caps *caps)
+{
+    static const char name[] = "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR";
+    const PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR get =
+        (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)instance_function(name);
+    VkCooperativeMatrixPropertiesKHR list[LISTED_MAX];
+    uint32_t count = get != NULL ? LISTED_MAX : 0;
+    for (uint32_t i = 0; i < count; i++)
+        list[i] = (VkCooperativeMatrixPropertiesKHR){.sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR};
+    if (get != NULL)
+        PM_TRY(pm_vk_check(get(physical, &count, list), name));
+    for (uint32_t i = 0; i < count && caps->matrix_count < PM_VK_MATRICES_MAX; i++)
+        if (is_f16_f32(list[i].AType, list[i].BType, list[i].CType, list[i].ResultType) &&
+            list[i].scope == VK_SCOPE_SUBGROUP_KHR)
+            caps->matrix[caps->matrix_count++] = (pm_vk_matrix){list[i].MSize, list[i].NSize, list[i].KSize};
+    return PM_OK;
+}
+
+static pm_result query_flexible(VkPhysicalDevice physical, pm_vk_caps *caps)
+{
+    static const char name[] = "vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV";
+    const PFN_vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV get =
+        (PFN_vkGetPhysicalDeviceCooperativeMatrixFlexibleDimensionsPropertiesNV)instance_function(name);
+    VkCooperativeMatrixFlexibleDimensionsPropertiesNV list[LISTED_MAX];
+    uint32_t count = get != NULL ? LISTED_MAX : 0;
+    for (uint32_t i = 0; i < count; i++)
+        list[i] = (VkCooperativeMatrixFlexibleDimensionsPropertiesNV){
+            .sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_FLEXIBLE_DIMENSIONS_PROPERTIES_NV};
+    if (get != NULL)
+        PM_TRY(pm_vk_check(get(physical, &count, list), name));
+    for (uint32_t i = 0; i < count && caps->flexible_count < PM_VK_MATRICES_MAX; i++) {
+        const VkCooperativeMatrixFlexibleDimensionsPropertiesNV *f = &list[i];
+        const bool subgroup = f->scope == VK_SCOPE_SUBGROUP_KHR;
+        if (is_f16_f32(f->AType, f->BType, f->CType, f->ResultType) && (subgroup || f->scope == VK_SCOPE_WORKGROUP_KHR))
+            caps->flexible[caps->flexible_count++] = (pm_vk_flexible_matrix){
+                f->MGranularity, f->NGranularity, f->KGranularity, subgroup ? 0 : f->workgroupInvocations};
+    }
+    return PM_OK;
+}
+
+pm_result pm_vk_matrices_query(VkPhysicalDevice physical, pm_vk_caps *caps)
+{
+    caps->matrix_count = caps->flexible_count = 0;
+    if (caps->bits & PM_CAP_BIT(COOPMAT))
+        PM_TRY(query_matrices(physical, caps));
+    if (caps->bits & PM_CAP_BIT(COOPMAT2))
+        PM_TRY(query_flexible(physical, caps));
+    return PM_OK;
 }
 
 void pm_vk_features_ask(pm_vk_features *ask, const pm_vk_features *has, uint32_t caps, bool statistics)
@@ -159,12 +222,11 @@ void pm_vk_features_ask(pm_vk_features *ask, const pm_vk_features *has, uint32_t
     ask->v12.vulkanMemoryModel = has->v12.vulkanMemoryModel;
     ask->v12.vulkanMemoryModelDeviceScope = has->v12.vulkanMemoryModelDeviceScope;
     ask->coopmat.cooperativeMatrix = extensions.coopmat;
-    if (extensions.coopmat2) { /* all of it, or the capability is not there */
+    if (extensions.coopmat2) {
         VkPhysicalDeviceCooperativeMatrix2FeaturesNV *m2 = &ask->coopmat2;
-        m2->cooperativeMatrixWorkgroupScope = m2->cooperativeMatrixFlexibleDimensions =
-            m2->cooperativeMatrixReductions = m2->cooperativeMatrixConversions =
-                m2->cooperativeMatrixPerElementOperations = m2->cooperativeMatrixTensorAddressing =
-                    m2->cooperativeMatrixBlockLoads = VK_TRUE;
+        m2->cooperativeMatrixFlexibleDimensions = m2->cooperativeMatrixReductions = m2->cooperativeMatrixConversions =
+            m2->cooperativeMatrixPerElementOperations = VK_TRUE;
+        m2->cooperativeMatrixWorkgroupScope = has->coopmat2.cooperativeMatrixWorkgroupScope;
     }
     ask->statistics.pipelineExecutableInfo = statistics;
     ask->bf16.shaderBFloat16Type = extensions.bf16;

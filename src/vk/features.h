@@ -43,6 +43,10 @@ uint32_t pm_vk_features_caps(const pm_vk_features *has, const pm_vk_extensions *
                              const VkPhysicalDeviceSubgroupProperties *subgroup, bool int8dot_accelerated,
                              bool timestamps);
 
+/* Fills in caps->matrix and caps->flexible, as far as caps->bits say that they are there.
+ * Errors: PM_ERR_DEVICE, PM_ERR_NOMEM. */
+PM_MUST_USE pm_result pm_vk_matrices_query(VkPhysicalDevice physical, pm_vk_caps *caps);
+
 /* The chain to create a device with: what the floor needs, what `caps` names, and with
  * `statistics` VK_KHR_pipeline_executable_properties. */
 void pm_vk_features_ask(pm_vk_features *ask, const pm_vk_features *has, uint32_t caps, bool statistics);

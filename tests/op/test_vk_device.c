@@ -97,6 +97,20 @@ static void a_selector_without_match_lists_what_there_is(void **state)
     }
 }
 
+/* Shapes are listed if and only if the capability is there, and are usable as sizes. */
+static void check_matrices(const pm_vk_caps *caps)
+{
+    assert_true(caps->matrix_count <= PM_VK_MATRICES_MAX && caps->flexible_count <= PM_VK_MATRICES_MAX);
+    if (!(caps->bits & PM_CAP_BIT(COOPMAT)))
+        assert_int_equal(caps->matrix_count, 0);
+    if (!(caps->bits & PM_CAP_BIT(COOPMAT2)))
+        assert_int_equal(caps->flexible_count, 0);
+    for (uint32_t i = 0; i < caps->matrix_count; i++)
+        assert_true(caps->matrix[i].m > 0 && caps->matrix[i].n > 0 && caps->matrix[i].k > 0);
+    for (uint32_t i = 0; i < caps->flexible_count; i++)
+        assert_true(caps->flexible[i].m > 0 && caps->flexible[i].n > 0 && caps->flexible[i].k > 0);
+}
+
 static void masks_take_capabilities_away(void **state)
 {
     (void)state;
@@ -110,6 +124,7 @@ static void masks_take_capabilities_away(void **state)
         assert_int_equal(caps->bits >> cap & 1, 0);
         assert_int_equal(caps->masked >> cap & 1, infos[0].caps[cap].present);
         assert_int_equal(pm_vk_device_info(device)->caps[cap].masked, infos[0].caps[cap].present);
+        check_matrices(caps);
         pm_vk_device_close(device);
     }
     setenv("PUMICE_CAPS", "-all", 1);

@@ -20,6 +20,9 @@
 /* w and x rounded to f16 and sums of 8 products in f16: 7.6e-4 was the worst seen. */
 #define RTOL_F16 5e-3
 
+/* w and x rounded to f16, f32 sums: each rounds by at most 2^-11 of a term. */
+#define RTOL_MATRIX (0x1p-10 + RTOL)
+
 static const pm_dtype types[] = {
     PM_DTYPE_F32,   PM_DTYPE_F16,   PM_DTYPE_BF16,    PM_DTYPE_Q8_0,   PM_DTYPE_Q4_0,  PM_DTYPE_Q4_1,
     PM_DTYPE_Q5_0,  PM_DTYPE_Q5_1,  PM_DTYPE_Q2_K,    PM_DTYPE_Q3_K,   PM_DTYPE_Q4_K,  PM_DTYPE_Q5_K,
@@ -213,6 +216,11 @@ static double q8_bound(const float *w, const float *x, uint32_t k)
     return sum < 6.0 * sqrt(squares) ? sum : 6.0 * sqrt(squares);
 }
 
+static double rtol_of(pm_matmul_numerics numerics)
+{
+    return numerics == PM_MATMUL_F16 ? RTOL_F16 : numerics == PM_MATMUL_MATRIX ? RTOL_MATRIX : RTOL;
+}
+
 static uint32_t checked[64];       /* matmuls of each variant */
 
 static uint32_t variant_named(const char *name)
@@ -281,7 +289,7 @@ static void check_matmul(pm_dtype type, uint32_t n, uint32_t k, uint32_t rows, u
         }
         snprintf(what, sizeof(what), "%s %s [%u,%u] row %u of %u", pm_matmul_variant(variant), pm_dtype_get(type)->name, n, k,
                  r, rows);
-        compare(&got[(uint64_t)r * y_stride], want, scale, n, numerics == PM_MATMUL_F16 ? RTOL_F16 : RTOL, ATOL, what);
+        compare(&got[(uint64_t)r * y_stride], want, scale, n, rtol_of(numerics), ATOL, what);
     }
     buffer_free(&packed);
     buffer_free(&x_q8);
@@ -324,7 +332,7 @@ static void hard_inputs_stay_in_bounds(void **state)
     (void)state;
     for (size_t t = 0; t < TYPES; t++)
         for (int kind = INPUT_OUTLIERS; kind < INPUT_KINDS; kind++) {
-            for (uint32_t v = 0; pm_matmul_variant(v) != NULL; v += 3)
+            for (uint32_t v = 0; pm_matmul_variant(v) != NULL; v++)
                 check_matmul(types[t], 40, 768, 5, 5, v, (input_kind)kind, false);
         }
     compare_report("matmul, hard inputs");
@@ -351,33 +359,38 @@ static void wide_rows_of_real_models_match_double(void **state)
     compare_report("matmul, wide rows, x in 8 bits");
 }
 
-/* With what Vulkan 1.3 has anyway all families but two run; those two say what they need. */
+/* With what Vulkan 1.3 has anyway three families run; the others say what they need. */
 static void every_variant_runs_where_it_can(void **state)
 {
     (void)state;
     const pm_vk_caps *caps = pm_vk_device_caps(harness_device());
+    const pm_matmul plain = {.weight = {.type = PM_DTYPE_F16, .n = 64, .k = 64}, .rows_max = 64};
     for (uint32_t v = 0; pm_matmul_variant(v) != NULL; v++) {
         const char *name = pm_matmul_variant(v);
+        const char *matrices = pm_matmul_variant_numerics(v) == PM_MATMUL_MATRIX ? pm_matmul_variant_lacks(v, caps, &plain) : NULL;
+        assert_true(matrices == NULL || !(caps->bits & PM_CAP_BIT(COOPMAT2)) || strstr(matrices, "glslang") != NULL);
         const bool lacks = (strncmp(name, "lanes", 5) == 0 && !((caps->bits & PM_CAP_BIT(SUBGROUP)) && caps->subgroup_min >= 8)) ||
-                           (strncmp(name, "half", 4) == 0 && !(caps->bits & PM_CAP_BIT(F16)));
-        print_message("  %-12s %3u matmuls%s\n", name, checked[v], lacks ? ", the device lacks what it needs" : "");
+                           (strncmp(name, "half", 4) == 0 && !(caps->bits & PM_CAP_BIT(F16))) || matrices != NULL;
+        print_message("  %-12s %3u matmuls%s%s\n", name, checked[v], lacks ? "; it needs " : "",
+                      matrices != NULL ? matrices : lacks ? "what the device lacks" : "");
         assert_true(lacks ? checked[v] == 0 : checked[v] > 0);
     }
 }
 
 /* A row's result depends neither on how many others run beside it nor on the place it has:
  * bits are equal in all variants of one numerics and one order of additions (which is
- * another for the lanes; on a GPU slices of k differ). What does not fit is refused. */
+ * another for the lanes; on a GPU slices of k differ, and cooperative matrices add as they like). What
+ * does not fit is refused. */
 static void variants_agree_to_the_bit(void **state)
 {
     (void)state;
-    enum { N = 96, K = 512, ROWS = 5 };
+    enum { N = 96, K = 512, ROWS = 5, LANES = PM_MATMUL_INT8 + 1, ORDERS };
     const uint32_t rows = ROWS;
     uint8_t *blocks = random_blocks(PM_DTYPE_Q8_0, N, K, SCALE_SMALL, 5);
     pm_weight weight = {.type = PM_DTYPE_Q8_0, .n = N, .k = K};
     test_buffer packed = pack(&weight, blocks);
-    float x[ROWS * K], got[ROWS * N], first[4][ROWS * N];
-    bool seen[4] = {false};
+    float x[ROWS * K], got[ROWS * N], first[ORDERS][ROWS * N];
+    bool seen[ORDERS] = {false};
     input_fill(x, ROWS * K, INPUT_NORMAL, 3);
     test_buffer x_buffer = buffer_from(x, sizeof(x)), count = buffer_from(&rows, 4);
     test_buffer x_q8 = quantise(x_buffer.slice, count.slice, rows, K, K);
@@ -392,10 +405,10 @@ static void variants_agree_to_the_bit(void **state)
             ok(pm_matmul_record_variant(recorder, &m, v));
             run_recorder(recorder);
             buffer_read(&y, got);
-            const int order = strncmp(pm_matmul_variant(v), "lanes", 5) == 0 ? 3 : (int)numerics;
+            const int order = strncmp(pm_matmul_variant(v), "lanes", 5) == 0 ? LANES : (int)numerics;
             if (!seen[order])
                 memcpy(first[order], got, sizeof(got));
-            else if (pm_vk_device_caps(harness_device())->is_cpu)
+            else if (pm_vk_device_caps(harness_device())->is_cpu && numerics != PM_MATMUL_MATRIX)
                 assert_memory_equal(got, first[order], sizeof(got));
             seen[order] = true;
             recorder = make_recorder();
