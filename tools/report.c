@@ -21,6 +21,7 @@ static const char head[] =
     "th, td { text-align: left; padding: .25rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; }\n"
     "th { color: var(--dim); font-weight: 600; } td.n, th.n { text-align: right; white-space: nowrap; }\n"
     ".pass { color: var(--good); } .fail { color: var(--bad); font-weight: 700; } .none { color: var(--none); }\n"
+    "td.pass, td.fail, td.none { white-space: nowrap; }\n"
     ".bar { display: block; width: 7rem; height: .5rem; margin-top: .5rem; background: var(--line); border-radius: .25rem; }\n"
     ".bar i { display: block; height: 100%; background: var(--good); border-radius: .25rem; }\n"
     ".bar i.over { background: var(--bad); }\n</style>\n";

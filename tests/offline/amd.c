@@ -4,7 +4,8 @@
  *     offline_amd TABLE.csv --write     makes it
  *
  * RADV_FORCE_FAMILY=<family> and the radeon ICD give a device on which pipelines compile
- * with the real compiler and nothing runs. Every pipeline that can be asked for there
+ * with the real compiler and nothing runs (Mesa 22.3 to 25.0 seen to; Mesa 26.1 says that it
+ * has been removed). Every pipeline that can be asked for there
  * (offline/pipelines.h) is compiled and its statistics are read.
  *
  * Fails when a pipeline spills or keeps arrays in memory; when, against the table made with
@@ -165,7 +166,7 @@ static int write_table(const table *t, const char *path)
         perror(path);
         return 1;
     }
-    fprintf(file, "# Compiled by %s for %s, a device that is not there; made by the target offline-tables.\n",
+    fprintf(file, "# Compiled by %s for %s, a device that is not there; made by the targets offline-tables*.\n",
             t->mesa, getenv("RADV_FORCE_FAMILY"));
     fprintf(file, COLUMN_NAMES);
     for (int c = 0; c < COLUMNS; c++)
@@ -350,7 +351,7 @@ int main(int argc, char **argv)
         return 2;
     }
     if (!has_family()) {
-        printf("skipped: no RADV driver (package mesa-vulkan-drivers), or its Mesa does not know %s\n", family);
+        printf("skipped: no RADV driver (package mesa-vulkan-drivers), or its Mesa makes no %s without hardware\n", family);
         return SKIP;
     }
     int result = compile(&is);

@@ -1,0 +1,348 @@
+#!/usr/bin/env bash
+# gpu.sh - everything that a machine with a GPU can tell, in one command.
+#
+#   gpu.sh pack OUT.tar.xz    here: builds, and packs programs, their libraries, SPIR-V and sources
+#   gpu.sh run [STEP...]      there, in the unpacked archive, or in a source tree (which is then built
+#                             first): devices kernels tests capture bench; all of them by default
+#
+# The machine that runs needs bash, tar and xz, a Vulkan driver, and a C library not older than this
+# machine's (pack on Debian 12: glibc 2.36); nvcc for its own build of the CUDA kernels (without it, the
+# one that was packed is taken, where the driver is new enough). No package, no glslang, no network.
+#
+# pack takes the newest glslang of $PUMICE_GLSLANG, the Debian 13 root of tests/root13.sh, and this machine.
+#
+# run leaves results/<device>-<date>/ (build-gpu/results/... in a source tree; or
+# $PUMICE_GPU_RESULTS), at most 8 files:
+#   summary.txt   machine, device, driver, date, commit; each test with its verdict and time
+#   devices.json  pumice devices --json        tests.log    what the tests printed
+#   bench.jsonl   pumice bench --json, a line per model        capture.log  the CUDA kernels' build and run
+#   vectors.tar.gz  what CUDA gave (tests/cuda/vectors.h): unpack it in tests/cuda
+#   nvidia-smi.txt  where there is one
+# Steps add to a folder that is there. Exits with 1 when a test failed, with 77 without a Vulkan device.
+#
+#   PUMICE_GPU_MODELS="FILE..."  more models to measure     PUMICE_GPU_TIMEOUT=S  of one test (default 900)
+#   PUMICE_GPU_TESTS=REGEX       of the tests' names        PUMICE_DEVICE=N|NAME  as for pumice
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=$root/build-gpu
+gpu=$root/gpu
+
+die() {
+  echo "gpu.sh: $*" >&2
+  exit 1
+}
+
+# ------------------------------------------------------------------ pack
+
+# A program of the Debian 13 root, run by that root's own loader. wrapper NAME
+wrapper() {
+  local debian13=${PUMICE_ROOT13:-${XDG_CACHE_HOME:-$HOME/.cache}/pumice/root13}/root
+  local program=$debian13/usr/bin/$1 libraries=$debian13/usr/lib/$(uname -m)-linux-gnu loader
+  loader=$(echo "$debian13"/usr/lib64/ld-linux-*.so.* "$debian13"/usr/lib/ld-linux-*.so.*)
+  loader=${loader%% *}
+  [ -x "$program" ] && [ -x "$loader" ] || return 1
+  mkdir -p "$build/tools"
+  printf '#!/bin/sh\nexec "%s" --library-path "%s" "%s" "$@"\n' "$loader" "$libraries" "$program" >"$build/tools/$1"
+  chmod +x "$build/tools/$1"
+  "$build/tools/$1" --version >/dev/null 2>&1 && echo "$build/tools/$1"
+}
+
+# The newest glslang at hand, and the spirv-val that knows what it makes (or OFF).
+find_compiler() {
+  glslang=${PUMICE_GLSLANG:-} spirv_val=OFF
+  if [ -n "$glslang" ]; then
+    return
+  fi
+  if glslang=$(wrapper glslang || wrapper glslangValidator); then
+    spirv_val=$(wrapper spirv-val) || spirv_val=OFF
+    return
+  fi
+  glslang=$(command -v glslang || command -v glslangValidator) || die "no glslang here"
+  spirv_val=$(command -v spirv-val) || spirv_val=OFF
+}
+
+compile() {
+  find_compiler
+  echo "shaders by $("$glslang" --version | head -n 1)"
+  # DT_RPATH, not DT_RUNPATH: the packed libraries find each other by it, too.
+  cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=Release -DPUMICE_TESTS=ON -DPUMICE_GLSLANG="$glslang" \
+    -DPUMICE_SPIRV_VAL="$spirv_val" -DCMAKE_BUILD_RPATH='$ORIGIN/../lib' \
+    -DCMAKE_EXE_LINKER_FLAGS=-Wl,--disable-new-dtags >/dev/null
+  cmake --build "$build" -- --quiet
+}
+
+# Puts the programs of the build into a folder: programs FOLDER
+programs() {
+  local out=$1 file
+  mkdir -p "$out/bin" "$out/lib"
+  cp "$build/pumice" "$build/pumice-make-model" "$build/tests/cuda/pumice-cuda-capture" "$out/bin/"
+  # Tests of the device, by ctest's labels; each program once, whatever drivers there are here.
+  (cd "$build" && ctest --show-only=json-v1) | python3 -c '
+import json, os, sys
+seen = set()
+for test in json.load(sys.stdin)["tests"]:
+    command = test.get("command", [""])
+    label = next((p["value"][0] for p in test.get("properties", []) if p["name"] == "LABELS"), "")
+    name = os.path.basename(command[0])
+    if name.startswith("test_") and len(command) == 1 and label in sys.argv[1:] and name not in seen:
+        seen.add(name)
+        print(label, name, command[0])' unit op sched model fault cuda >"$out/all"
+  # Without test drivers ctest knows no device test: those are the other test programs.
+  find "$build/tests" -name 'test_*' -type f -perm -u+x | sort | while read -r file; do
+    grep -q " ${file##*/} " "$out/all" || echo "$(basename "$(dirname "$file")") ${file##*/} $file"
+  done >>"$out/all"
+  awk '$1 != "unit" && $1 != "sched" && $1 != "fuzz" {print $1, $2}' "$out/all" | sort -u >"$out/tests.txt"
+  while read -r _ name; do
+    cp "$(awk -v name="$name" '$2 == name {print $3; exit}' "$out/all")" "$out/bin/"
+  done <"$out/tests.txt"
+  rm "$out/all"
+}
+
+pack() {
+  local archive=${1:?usage: gpu.sh pack OUT.tar.xz} file newest
+  [ -d "$root/.git" ] || [ -f "$root/.git" ] || die "pack wants a source tree under git"
+  compile
+  stage=$(mktemp -d)
+  trap 'rm -rf "$stage"' EXIT
+  local top=$stage/pumice-gpu
+  mkdir "$top"
+  git -C "$root" archive HEAD -- . ':!tests/fuzz/corpus' | tar -x -C "$top"
+  git -C "$root" describe --always --dirty >"$top/COMMIT"
+  programs "$top/gpu"
+  strip "$top"/gpu/bin/*
+  # What they need beyond the C library; Vulkan's loader apart, for machines that lack it.
+  for file in "$top"/gpu/bin/*; do
+    ldd "$file" | awk '$3 ~ /^\// {print $3}'
+  done | sort -u | grep -Ev '/(libc|libm|libdl|librt|libpthread)\.so' | while read -r file; do
+    cp -L "$file" "$top/gpu/lib/"
+  done
+  mkdir -p "$top/gpu/loader" "$top/gpu/spv"
+  file=$(ldconfig -p | awk '/libvulkan\.so\.1 / {print $NF; exit}')
+  [ -z "$file" ] || cp -L "$file" "$top/gpu/loader/libvulkan.so.1"
+  find "$build/spv" -name "*.spv" ! -name "probe_*" -exec cp {} "$top/gpu/spv/" \;
+  newest=$(for file in "$top"/gpu/bin/* "$top"/gpu/lib/*; do
+    objdump -T "$file" 2>/dev/null | grep -o 'GLIBC_[0-9.]*' || true
+  done | sort -uV | tail -n 1)
+  echo "programs need ${newest:-no glibc}"
+  [ "$(printf '%s\nGLIBC_2.36\n' "$newest" | sort -V | tail -n 1)" = GLIBC_2.36 ] ||
+    die "$newest is newer than Debian 12's glibc; pack on Debian 12"
+  if bash "$root/tests/cuda/nvcc.sh" "$top/gpu/libpumice_cuda.so" -gencode 'arch=compute_75,code=[sm_75,compute_75]' \
+    -gencode arch=compute_80,code=sm_80 -gencode arch=compute_90,code=sm_90 -gencode arch=compute_100,code=sm_100 \
+    -gencode arch=compute_120,code=sm_120 >"$stage/nvcc.log" 2>&1; then
+    strip "$top/gpu/libpumice_cuda.so"
+  else
+    echo "without a CUDA build of the kernels: $(tail -n 1 "$stage/nvcc.log")"
+  fi
+  tar -C "$stage" -c pumice-gpu | xz -T0 -9e >"$archive.part"
+  mv "$archive.part" "$archive"
+  local bytes
+  bytes=$(stat -c %s "$archive")
+  echo "$archive: $((bytes / 1024)) KiB, $(wc -l <"$top/gpu/tests.txt") test programs, $(ls "$top/gpu/spv" | wc -l) SPIR-V modules"
+  [ "$bytes" -lt $((40 << 20)) ] || die "$archive has more than 40 MiB"
+}
+
+# ------------------------------------------------------------------- run
+
+# say LINE: to the summary and to the terminal
+say() {
+  echo "$*" | tee -a "$results/summary.txt"
+}
+
+# A loader where there is none, and NVIDIA's ICD where its package did not leave the file.
+find_vulkan() {
+  if ! ldconfig -p 2>/dev/null | grep -q 'libvulkan\.so\.1 ' && [ -d "$gpu/loader" ]; then
+    export LD_LIBRARY_PATH=$gpu/loader${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+    loader="the packed one"
+  else
+    loader="the machine's"
+  fi
+  if [ -z "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ] && ldconfig -p 2>/dev/null | grep -q 'libGLX_nvidia\.so\.0 ' &&
+    ! ls /usr/share/vulkan/icd.d/nvidia*.json /etc/vulkan/icd.d/nvidia*.json >/dev/null 2>&1; then
+    echo '{"file_format_version": "1.0.0", "ICD": {"library_path": "libGLX_nvidia.so.0", "api_version": "1.3.0"}}' \
+      >"$work/nvidia_icd.json"
+    export VK_DRIVER_FILES=$work/nvidia_icd.json VK_ICD_FILENAMES=$work/nvidia_icd.json
+    loader="$loader, with an ICD file for NVIDIA's driver"
+  fi
+}
+
+# The value of "key" in the first device of devices.json.
+device_value() {
+  sed -n "s/.*\"$1\":[[:space:]]*\"\([^\"]*\)\".*/\1/p" "$work/devices.json" | head -n 1
+}
+
+step_devices() {
+  cp "$work/devices.json" "$results/devices.json"
+  command -v nvidia-smi >/dev/null && nvidia-smi -q >"$results/nvidia-smi.txt" 2>&1 || true
+  {
+    echo "date     $(date -u +%Y-%m-%dT%H:%M:%SZ)"
+    echo "commit   $(cat "$root/COMMIT" 2>/dev/null || git -C "$root" describe --always --dirty 2>/dev/null || echo unknown)"
+    echo "machine  $(uname -srm), $(nproc) cores, $(awk '/MemTotal/ {print int($2 / 1048576)}' /proc/meminfo) GiB"
+    echo "device   $(device_value name)"
+    echo "driver   $(device_value driver)"
+    echo "loader   $loader"
+  } | tee -a "$results/summary.txt"
+}
+
+# A model that tests and measurements share: layer FILE
+make_layer() {
+  [ -f "$1" ] || "$gpu/bin/pumice-make-model" "$1" --dim 4096 --hidden 14336 --layers 1 --heads 32 --kv-heads 8 \
+    --head-dim 128 --vocab 8192 --type Q4_K_M --rope-theta 500000 --seed 7
+}
+
+step_tests() {
+  local label name status start passed=0 skipped=0 failed=0 verdict
+  make_layer "$work/tests/cuda/layer.gguf"
+  while read -r label name; do
+    [[ "$label.${name#test_}" =~ ${PUMICE_GPU_TESTS:-.} ]] || continue
+    start=$(date +%s) status=0
+    printf '\n== %s.%s\n' "$label" "${name#test_}" >>"$results/tests.log"
+    timeout "${PUMICE_GPU_TIMEOUT:-900}" "$gpu/bin/$name" >"$work/test.log" 2>&1 </dev/null || status=$?
+    cat "$work/test.log" >>"$results/tests.log"
+    case $status in
+    0) verdict=passed passed=$((passed + 1)) ;;
+    77) verdict="skipped: $(sed -n 's/^ *skipped: //Ip' "$work/test.log" | head -n 1)" skipped=$((skipped + 1)) ;;
+    124) verdict="FAILED: no end" failed=$((failed + 1)) ;;
+    *) verdict="FAILED with $status" failed=$((failed + 1)) ;;
+    esac
+    say "test     $label.${name#test_} $(($(date +%s) - start)) s $verdict"
+  done <"$gpu/tests.txt"
+  say "tests    $passed passed, $failed failed, $skipped skipped"
+  [ "$failed" -eq 0 ] || failures=1
+}
+
+# nvcc's build on this machine, else the packed one.
+step_kernels() {
+  local status=0
+  bash "$root/tests/cuda/nvcc.sh" "$work/tests/cuda/libpumice_cuda.so" -arch=native >>"$results/capture.log" 2>&1 ||
+    bash "$root/tests/cuda/nvcc.sh" "$work/tests/cuda/libpumice_cuda.so" >>"$results/capture.log" 2>&1 || status=$?
+  if [ "$status" -eq 0 ]; then
+    say "kernels  compiled here by nvcc"
+  elif [ -f "$gpu/libpumice_cuda.so" ]; then
+    cp "$gpu/libpumice_cuda.so" "$work/tests/cuda/"
+    say "kernels  the packed build ($(tail -n 1 "$results/capture.log"))"
+  else
+    say "kernels  skipped: $(tail -n 1 "$results/capture.log")"
+  fi
+}
+
+step_capture() {
+  local status=0 python=${PUMICE_TEST_VENV:+$PUMICE_TEST_VENV/bin/}python3
+  make_layer "$work/tests/cuda/layer.gguf"
+  rm -rf "$work/vectors"
+  mkdir -p "$work/vectors"
+  "$gpu/bin/pumice-cuda-capture" "$work/vectors" --library "$work/tests/cuda/libpumice_cuda.so" \
+    --demo "$root/tools/demo_model/pumice-demo-q8_0.gguf" --layer "$work/tests/cuda/layer.gguf" >"$work/step.log" 2>&1 || status=$?
+  cat "$work/step.log" >>"$results/capture.log"
+  say "capture  $(tail -n 1 "$work/step.log")"
+  case $status in 0 | 77) ;; *) failures=1 ;; esac
+  status=0
+  if command -v "$python" >/dev/null; then
+    PYTHONDONTWRITEBYTECODE=1 "$python" "$root/tests/cuda/capture_torch.py" "$work/vectors" >"$work/step.log" 2>&1 || status=$?
+  else
+    echo "skipped: no $python" >"$work/step.log" status=77
+  fi
+  cat "$work/step.log" >>"$results/capture.log"
+  say "torch    $(tail -n 1 "$work/step.log")"
+  case $status in 0 | 77) ;; *) failures=1 ;; esac
+  if [ -n "$(ls "$work/vectors")" ]; then # Pumice against what was just recorded
+    tar -C "$work" -cz -f "$results/vectors.tar.gz" vectors
+    replay_vectors
+  fi
+}
+
+replay_vectors() {
+  local name status
+  for name in test_cuda_vectors test_cuda_model test_cuda_torch; do
+    [ "$name" != test_cuda_torch ] || ls "$work"/vectors/*/torch.*.vec >/dev/null 2>&1 || continue
+    status=0
+    printf '\n== %s, with the vectors just made\n' "$name" >>"$results/tests.log"
+    PUMICE_CUDA_VECTORS=$work/vectors timeout "${PUMICE_GPU_TIMEOUT:-900}" "$gpu/bin/$name" >>"$results/tests.log" 2>&1 || status=$?
+    say "replay   $name $([ "$status" -eq 0 ] && echo passed || echo "FAILED with $status")"
+    [ "$status" -eq 0 ] || failures=1
+  done
+}
+
+# measure MODEL NAME
+measure() {
+  local line
+  if line=$("$gpu/bin/pumice" bench -m "$1" --json 2>"$work/step.log"); then
+    printf '{"model": "%s", "bench": %s}\n' "$2" "$(echo "$line" | tr -d '\n\t')" >>"$results/bench.jsonl"
+    say "bench    $2: $(echo "$line" | tr -d '\n\t' | cut -c 1-600)"
+  else
+    say "bench    $2: FAILED: $(tail -n 1 "$work/step.log")"
+    failures=1
+  fi
+}
+
+# bench_random NAME options...: a random model, made, measured, removed
+bench_random() {
+  local name=$1
+  shift
+  if "$gpu/bin/pumice-make-model" "$work/random.gguf" "$@" 2>"$work/step.log"; then
+    measure "$work/random.gguf" "$name"
+  else
+    say "bench    $name: skipped: $(tail -n 1 "$work/step.log")"
+  fi
+  rm -f "$work/random.gguf"
+}
+
+step_bench() {
+  local model
+  measure "$root/tools/demo_model/pumice-demo-q8_0.gguf" demo-q8_0
+  for model in ${PUMICE_GPU_MODELS:-}; do
+    measure "$model" "${model##*/}"
+  done
+  if [ "$(device_value type)" = cpu ]; then
+    say "bench    models of full size are skipped: the device is a CPU"
+    return
+  fi
+  local one="--dim 2048 --hidden 5632 --layers 22 --heads 32 --kv-heads 4 --head-dim 64 --vocab 32000 --ctx 2048"
+  local eight="--dim 4096 --hidden 14336 --layers 32 --heads 32 --kv-heads 8 --head-dim 128 --vocab 128256 --ctx 4096 --rope-theta 500000"
+  bench_random random-1b-q4_0 $one --type Q4_0
+  bench_random random-1b-q8_0 $one --type Q8_0
+  bench_random random-1b-f16 $one --type F16
+  bench_random random-8b-q4_k_m $eight --type Q4_K_M
+}
+
+run() {
+  local steps=("$@") step status=0
+  [ ${#steps[@]} -gt 0 ] || steps=(devices kernels tests capture bench)
+  for step in "${steps[@]}"; do
+    [[ $step =~ ^(devices|kernels|tests|capture|bench)$ ]] || die "no step '$step': devices kernels tests capture bench"
+  done
+  if [ ! -d "$gpu" ]; then # a source tree
+    compile
+    gpu=$build/gpu
+    programs "$gpu"
+  fi
+  work=${TMPDIR:-/tmp}/pumice-gpu-$(id -u)
+  mkdir -p "$work/tests/cuda"
+  find_vulkan
+  export PUMICE_TEST_SOURCE=$root PUMICE_TEST_BINARY=$work PUMICE_TEST_ASSETS=${PUMICE_ASSETS:-} PUMICE_CUDA_LIBRARY=$work/tests/cuda/libpumice_cuda.so
+  export XDG_CACHE_HOME=${XDG_CACHE_HOME:-$work/cache}
+  "$gpu/bin/pumice" devices --json >"$work/devices.json" 2>"$work/step.log" || status=$?
+  if [ "$status" -ne 0 ] || [ -z "$(device_value name)" ]; then
+    echo "skipped: no Vulkan device: $(tail -n 1 "$work/step.log")"
+    exit 77
+  fi
+  local slug
+  slug=$(device_value name | tr '[:upper:]' '[:lower:]' | tr -cs 'a-z0-9' '-' | sed 's/^-//; s/-$//')
+  results=${gpu%/gpu}/results/$slug-$(date -u +%Y-%m-%d)
+  results=${PUMICE_GPU_RESULTS:-$results}
+  mkdir -p "$results"
+  failures=0
+  for step in "${steps[@]}"; do
+    "step_$step"
+  done
+  echo "results are in $results: $(ls "$results" | tr '\n' ' ')"
+  exit "$failures"
+}
+
+case ${1:-} in
+pack) shift && pack "$@" ;;
+run) shift && run "$@" ;;
+*)
+  sed -n '2,28s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  exit 2
+  ;;
+esac
