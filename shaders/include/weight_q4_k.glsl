@@ -2,6 +2,7 @@
 // block of 32, d and dmin f16 for each 256. A block is 1 piece as in Q4_0. The 4 scale words of
 // a 256: weight_k_scale.glsl.
 #define PIECES_PER_BLOCK 1u
+#include "weight_bits.glsl"
 #include "weight_k_scale.glsl"
 
 // (d s, dmin m) of block b.
@@ -14,10 +15,8 @@ void load_block(Weight weight, uint b, out vec4 w[8])
 {
     const vec2 both = scale_offset(weight, b);
     const uvec4 q = piece(weight, b);
-    [[unroll]] for (uint i = 0; i < 4; i++) {
-        w[i] = both.x * vec4((uvec4(q[i]) >> uvec4(0, 8, 16, 24)) & 15u) - both.y;
-        w[4 + i] = both.x * vec4((uvec4(q[i]) >> uvec4(4, 12, 20, 28)) & 15u) - both.y;
-    }
+    [[unroll]] for (uint j = 0; j < 8; j++)
+        w[j] = both.x * unsigned_bytes(quad_of_4(q, j)) - both.y;
 }
 
 #define I8_OFFSET true

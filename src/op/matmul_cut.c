@@ -92,8 +92,9 @@ const char *pm_matmul_cut_coopmat2(const pm_vk_caps *caps, const pm_matmul *m, u
     (void)m;
     if (!has_all(caps, PM_CAP_BIT(COOPMAT2) | PM_CAP_BIT(COOPMAT) | PM_CAP_BIT(F16) | PM_CAP_BIT(SUBGROUP)))
         return "NV cooperative matrix 2, f16 arithmetic and subgroup operations";
-    uint32_t best = 0; /* lanes of the workgroup, or 1 for a subgroup, which owns one matrix of the
-                          device's in each direction: lavapipe unrolls them all */
+    uint32_t best = 0; /* lanes of the workgroup, or 1 for a subgroup, which gets one matrix of the
+                          device's each way: lavapipe unrolls them all, and with two lets an
+                          infinity stray from a row to the one 8 further */
     for (uint32_t i = 0; i < caps->flexible_count; i++) {
         const pm_vk_flexible_matrix *f = &caps->flexible[i];
         const bool workgroup = f->scope_lanes > 0;

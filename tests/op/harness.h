@@ -57,9 +57,9 @@ typedef enum input_kind {          /* shaders/include/input_value.h says what th
     INPUT_TINY,
     INPUT_LARGE,
     INPUT_ZERO_BLOCKS,
-    INPUT_SCALES,
-    INPUT_KINDS,                   /* the finite ones are before it */
-    INPUT_MASKED = INPUT_KINDS,
+    INPUT_KINDS,                   /* those before it are numbers that f16 can hold */
+    INPUT_SCALES = INPUT_KINDS,
+    INPUT_MASKED,
 } input_kind;
 
 /* Element i of a stream is a function of (seed, i) alone. */

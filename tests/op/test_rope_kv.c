@@ -197,7 +197,7 @@ static void row_counts_of_a_batch(void **state)
 static void hard_values(void **state)
 {
     (void)state;
-    for (int kind = INPUT_OUTLIERS; kind < INPUT_KINDS; kind++)
+    for (int kind = INPUT_OUTLIERS; kind <= INPUT_SCALES; kind++)
         for (int type = 0; type < 2; type++) {
             const rope_case c = {.heads = 2, .kv_heads = 2, .head_dim = 64, .rows = 9, .rotary_dim = 64, .page_tokens = 16,
                                  .type = type ? PM_KV_F16 : PM_KV_F32, .neox = pick(2), .kind = (input_kind)kind};

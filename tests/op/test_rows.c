@@ -116,7 +116,7 @@ static void rmsnorm_matches_double(void **state)
         check_rmsnorm(real_widths[i], 2, i % 2, i % 2, INPUT_NORMAL);
     for (uint32_t i = 0; i < COUNT_OF(row_counts); i++)
         check_rmsnorm(100, row_counts[i], pick(2), pick(2), INPUT_NORMAL);
-    for (int kind = 0; kind < INPUT_KINDS; kind++)
+    for (int kind = 0; kind <= INPUT_SCALES; kind++)
         check_rmsnorm(768, 2, false, false, (input_kind)kind);
     compare_report("rmsnorm");
 }
