@@ -11,7 +11,8 @@ typedef struct pm_matmul {
     pm_slice x;                    /* [rows_max, x_stride] f32; floats k .. round_up(k, 32) - 1
                                       of each row are zero */
     pm_slice x_q8;                 /* x quantised by op/quantise.h before, for the variants that
-                                      are PM_MATMUL_INT8; without it they do not fit */
+                                      are PM_MATMUL_INT8; without it they do not fit. To ask which
+                                      variant would run, its bytes are enough */
     pm_slice y;                    /* [rows_max, y_stride] f32: columns 0 .. n - 1 are written */
     pm_slice rows;                 /* u32: rows present, <= rows_max; read on the device */
     uint32_t rows_max;             /* >= 1: the plan's bucket */
@@ -25,7 +26,6 @@ typedef struct pm_matmul {
  * tolerances: the shaders' headers. */
 typedef enum pm_matmul_numerics {
     PM_MATMUL_F32,                 /* x and the exact weights in f32 */
-    PM_MATMUL_F16,                 /* x and weights rounded to f16 in blocks of 32, 8 products summed in f16 */
     PM_MATMUL_MATRIX,              /* x, scaled by row into f16's range, and weights rounded to f16; f32 sums */
     PM_MATMUL_INT8,                /* exact weights; x rounded to 8 bits in blocks of 32, exact integer sums in a block */
 } pm_matmul_numerics;

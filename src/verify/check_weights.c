@@ -9,9 +9,13 @@
 #include <math.h>
 #include <string.h>
 
-/* f32 sums of up to 16384 terms in blocks of 32: 6e-7 of the terms' sum was the worst seen
- * (tests/op/test_weight.c). */
-#define MATMUL_BOUND 3e-6
+/* Of the sum of |terms|, by what the variant computes with (tests/op/matmul_numerics.h); where x is
+ * rounded to 8 bits, of sum |w| max |x| over blocks of 32, of which half a step is 1 / 254. */
+static const double matmul_bounds[] = {
+    [PM_MATMUL_F32] = 3e-6,
+    [PM_MATMUL_MATRIX] = 0x1p-10 + 3e-6,
+    [PM_MATMUL_INT8] = 1.0 / 254.0 + 3e-6,
+};
 #define Y_PAD 5u                   /* columns past the outputs, which nobody may write */
 
 static uint64_t seed_of(const pm_check *c)
@@ -100,6 +104,7 @@ pm_matmul pm_check_matmul_shape(const pm_check *c)
 {
     return (pm_matmul){
         .weight = {.type = (pm_dtype)c->type, .n = c->n, .k = c->k},
+        .x_q8 = {.bytes = pm_quantise_bytes(c->rows, c->k)},
         .rows_max = c->rows,       /* what a plan of so many rows would ask for */
         .x_stride = pm_row_stride(c->k),
         .y_stride = c->n + Y_PAD,
@@ -124,6 +129,7 @@ static pm_result matmul_reference(pm_check_run *run, uint8_t *const blocks[2], u
 {
     const pm_check *c = run->check;
     const uint32_t stride = pm_row_stride(c->k);
+    const bool rounds_x = pm_matmul_variant_numerics(c->variant) == PM_MATMUL_INT8;
     float *w = pm_alloc(c->k, sizeof(*w), "references");
     if (w == NULL)
         return PM_ERR_NOMEM;
@@ -131,10 +137,16 @@ static pm_result matmul_reference(pm_check_run *run, uint8_t *const blocks[2], u
         weight_row(c, blocks, first, i, w);
         for (uint32_t r = 0; r < c->rows; r++) {
             double sum = (double)bias[i], size = fabs((double)bias[i]);
-            for (uint32_t j = 0; j < c->k; j++) {
-                const double term = (double)w[j] * (double)x[(uint64_t)r * stride + j];
-                sum += term;
-                size += fabs(term);
+            for (uint32_t b = 0; b < c->k; b += 32) {
+                double most = 0.0, weights = 0.0, terms = 0.0;
+                for (uint32_t j = b; j < b + 32 && j < c->k; j++) {
+                    const double value = (double)x[(uint64_t)r * stride + j], term = (double)w[j] * value;
+                    sum += term;
+                    terms += fabs(term);
+                    weights += fabs((double)w[j]);
+                    most = fabs(value) > most ? fabs(value) : most;
+                }
+                size += rounds_x ? most * weights : terms;
             }
             run->want[(uint64_t)r * c->n + i] = sum;
             run->size[(uint64_t)r * c->n + i] = size;
@@ -156,10 +168,20 @@ pm_result pm_check_matmul(pm_check_run *run)
     uint32_t *count = pm_check_take(run, 4, &m.rows);
     (void)pm_check_take(run, (uint64_t)m.rows_max * m.y_stride * 4, &m.y);
     pm_check_output(run, m.y, c->rows, c->n, m.y_stride, false);
-    run->bound = MATMUL_BOUND;
+    const pm_matmul_numerics numerics = pm_matmul_variant_numerics(c->variant);
+    if (numerics == PM_MATMUL_INT8) {
+        (void)pm_check_take(run, m.x_q8.bytes, &m.x_q8);
+        pm_check_passing(run, m.x_q8);
+    }
+    run->bound = matmul_bounds[numerics];
     if (run->host != NULL) {
         *count = c->rows;
         matmul_inputs(c, x, bias);
+    }
+    if (run->recorder != NULL && numerics == PM_MATMUL_INT8) {
+        const pm_quantise q = {.x = m.x, .y = m.x_q8, .rows = m.rows, .rows_max = m.rows_max, .k = c->k,
+                               .x_stride = m.x_stride};
+        PM_TRY(pm_quantise_record(run->recorder, &q));
     }
     if (run->recorder != NULL)
         PM_TRY(pm_matmul_record_variant(run->recorder, &m, c->variant));

@@ -13,7 +13,6 @@
 typedef enum matmul_numerics {
     MATMUL_F32,                    /* x and the exact weights in f32 */
     MATMUL_F16,                    /* x and weights rounded to f16, products and sums in f32 */
-    MATMUL_F16_SUMS,               /* and sums of eight products in f16 */
     MATMUL_INT8,                   /* x rounded to 8 bits in blocks of 32 */
     MATMUL_NUMERICS
 } matmul_numerics;
@@ -28,7 +27,6 @@ static const struct matmul_bound {
     {"rows", MATMUL_F32, 1.5e-6},
     {"lanes", MATMUL_F32, 1.5e-6},
     {"tile", MATMUL_F32, 1.5e-6},
-    {"half", MATMUL_F16_SUMS, 5e-3},
     {"coopmat", MATMUL_F16, 0x1p-10 + 1.5e-6},
     {"dot", MATMUL_INT8, 1.0 / 254 + 1.5e-6},
 };

@@ -65,7 +65,7 @@ static void *many(uint64_t count, size_t size)
 static reference reference_make(const matrix *m, input_kind kind, uint64_t seed, uint32_t rows)
 {
     const uint32_t k = m->weight.k;
-    const pm_matmul shape = {.weight = m->weight, .rows_max = rows};
+    const pm_matmul shape = {.weight = m->weight, .rows_max = rows, .x_q8 = m->packed.slice};
     reference ref = {.rows = rows, .want = many((uint64_t)rows * m->pool, 8), .size = many((uint64_t)rows * m->pool, 8),
                      .block_size = many((uint64_t)rows * m->pool, 8)};
     for (uint32_t v = 0; v < variant_count(); v++) {
@@ -85,8 +85,6 @@ static reference reference_make(const matrix *m, input_kind kind, uint64_t seed,
                 ref.plain[MATMUL_F32][at] = ref_matmul_f32(w, x, k);
             if (ref.plain[MATMUL_F16] != NULL)
                 ref.plain[MATMUL_F16][at] = ref_matmul_f16(w, x, k);
-            if (ref.plain[MATMUL_F16_SUMS] != NULL)
-                ref.plain[MATMUL_F16_SUMS][at] = ref_matmul_f16_sums(w, x, k);
             if (ref.plain[MATMUL_INT8] != NULL)
                 ref.plain[MATMUL_INT8][at] = ref_matmul_int8(w, x, k);
         }
@@ -119,9 +117,21 @@ typedef struct matmul_case {
 
 typedef struct matmul_run {
     pm_matmul m;
-    test_buffer x, bias, rows, y;
+    test_buffer x, x_q8, bias, rows, y;
     uint64_t y_floats;             /* of one variant, the gap included */
 } matmul_run;
+
+/* x in 8-bit blocks, for the variants that read it. */
+static test_buffer quantise(const pm_matmul *m)
+{
+    test_buffer x_q8 = buffer_make(pm_quantise_bytes(m->rows_max, m->weight.k));
+    const pm_quantise q = {.x = m->x, .y = x_q8.slice, .rows = m->rows, .rows_max = m->rows_max, .k = m->weight.k,
+                           .x_stride = m->x_stride};
+    pm_vk_recorder *recorder = make_recorder();
+    ok(pm_quantise_record(recorder, &q));
+    run_recorder(recorder);
+    return x_q8;
+}
 
 static matmul_run run_make(const matmul_case *c)
 {
@@ -138,12 +148,15 @@ static matmul_run run_make(const matmul_case *c)
     run.y = buffer_make(run.y_floats * variant_count() * 4);
     run.m = (pm_matmul){.weight = *w, .bias = c->bias ? run.bias.slice : (pm_slice){0}, .x = run.x.slice,
                         .rows = run.rows.slice, .rows_max = c->rows_max, .x_stride = x_stride, .y_stride = y_stride};
+    run.x_q8 = quantise(&run.m);
+    run.m.x_q8 = run.x_q8.slice;
     return run;
 }
 
 static void run_free(matmul_run *run)
 {
     buffer_free(&run->x);
+    buffer_free(&run->x_q8);
     buffer_free(&run->bias);
     buffer_free(&run->rows);
     buffer_free(&run->y);
@@ -421,10 +434,14 @@ static void rows_past_4_gib(void **state)
     }
     test_buffer count = buffer_from(&rows, 4);
     for (uint32_t v = 0; v < variant_count(); v++) {
-        const pm_matmul mm = {.weight = m.weight, .x = x.slice, .y = y.slice, .rows = count.slice, .rows_max = rows,
-                              .x_stride = stride, .y_stride = stride};
-        if (!fits(v, &mm) || !(wanted_variants() >> v & 1))
+        pm_matmul mm = {.weight = m.weight, .x = x.slice, .y = y.slice, .rows = count.slice, .rows_max = rows,
+                        .x_stride = stride, .y_stride = stride};
+        test_buffer x_q8 = quantise(&mm);
+        mm.x_q8 = x_q8.slice;
+        if (!fits(v, &mm) || !(wanted_variants() >> v & 1)) {
+            buffer_free(&x_q8);
             continue;
+        }
         const struct matmul_bound *bound = matmul_bound_of(pm_matmul_variant(v));
         memset(got, 0xff, sizeof(got)); /* NaN: what is not written is seen */
         for (uint32_t r = 0; r < rows; r++)
@@ -437,6 +454,7 @@ static void rows_past_4_gib(void **state)
             compare(got, ref.want + r * n, (bound->numerics == MATMUL_INT8 ? ref.block_size : ref.size) + r * n, n,
                     bound->rtol, ATOL, "a row past 4 GiB");
         }
+        buffer_free(&x_q8);
         tally("matmul past 4 GiB", pm_matmul_variant(v), (uint64_t)rows * n);
     }
     buffer_free(&count);

@@ -59,19 +59,6 @@ static inline float ref_matmul_f16(const float *w, const float *x, uint32_t k)
     return sum;
 }
 
-/* Products and sums of eight in f16, too. */
-static inline float ref_matmul_f16_sums(const float *w, const float *x, uint32_t k)
-{
-    float sum = 0.0f;
-    for (uint32_t j = 0; j < k; j += 8) {
-        float part = 0.0f;
-        for (uint32_t i = j; i < j + 8 && i < k; i++)
-            part = ref_half(part + ref_half(ref_half(x[i]) * ref_half(w[i])));
-        sum += part;
-    }
-    return sum;
-}
-
 static inline float ref_matmul_int8(const float *w, const float *x, uint32_t k)
 {
     float sum = 0.0f;
