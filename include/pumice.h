@@ -287,7 +287,9 @@ void pm_string_free(char *text);
  * pm_engine_step(). */
 typedef struct pm_engine pm_engine;
 
-typedef enum pm_kv_type { PM_KV_F16 = 0, PM_KV_F32 } pm_kv_type;
+/* Numbers of the KV pages. q8_0 and q4_0 keep blocks of 32 as integers of 8 and 4 bits with
+ * an f16 scale, 53 % and 28 % of f16's bytes; they need a head_dim that is a multiple of 32. */
+typedef enum pm_kv_type { PM_KV_F16 = 0, PM_KV_F32, PM_KV_Q8_0, PM_KV_Q4_0 } pm_kv_type;
 
 /* fraction in [0,1] of `stage` ("weights", "pipelines") is done. */
 typedef void pm_progress(void *context, const char *stage, double fraction);
@@ -302,6 +304,8 @@ typedef struct pm_engine_params {
     uint64_t kv_bytes;             /* KV pool; 0 = one full context per 4 sequences, at least
                                       one, at most 90 % of what the weights leave */
     pm_kv_type kv_type;
+    bool deterministic;            /* a sequence's logits are the same to the bit alone and in any
+                                      batch, slot and prompt chunking, on one device */
     bool profile;                  /* time every dispatch; see pm_engine_profile() */
     pm_progress *progress;         /* may be NULL; called on this thread */
     void *progress_context;

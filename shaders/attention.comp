@@ -2,7 +2,7 @@
 //
 //   q             [rows, q_stride]       f32   head h at h * HEAD_DIM
 //   out           [rows, out_stride]     f32   pads past the last head get zeros
-//   kv            pages as in src/op/kv_layout.h, f16, or f32 with KV_F32
+//   kv            pages as in src/op/kv_layout.h; KV_<type> names the type
 //   block_tables  [seqs, table_stride]   u32   page ids of each sequence
 //   row_seq, row_start, kv_len, rows           which rows are whose, see src/op/attention.h
 //   scratch       [rows, heads, splits, HEAD_DIM + 2] f32: sum, max, then the weighted values
@@ -14,11 +14,16 @@
 // tokens: (1) lane = token: q k for every query; (2) running maximum and sum over the tile;
 // (3) lane = pair of dimensions: the tile's values are added. Rows of a tile of rows that
 // belong to another sequence take another pass.
-// Order of additions: q k in groups of 4 along HEAD_DIM; the sum and the values token by
-// token. With splits, split s takes the s-th run of tiles and attention_reduce.comp adds the
-// splits in order. f32 throughout.
+// Order of additions: q k along HEAD_DIM; the sum and the values token by token. f32
+// throughout, each step an fma or rounded by itself, never contracted otherwise, so that it
+// is the same whatever ROWS and HEADS are; a tile in which a row sees nothing changes nothing.
+// With splits, split s takes the s-th run of tiles and attention_reduce.comp merges the
+// splits in order. With RUN, runs are RUN tiles from the sequence's start, split s takes run
+// s, and without splits the runs are merged here: the same to the bit, whatever the batch.
 // Bytes moved: keys and values once for every ROWS x HEADS queries that see them.
-// Reference: ref_attention() in src/verify/ref_attention.h, in double. Tolerance: tests/op/test_attention.c.
+// Reference: ref_attention() in src/verify/ref_attention.h, in double over what the pages hold. Tolerance: 1e-6
+// of the magnitudes that ref_attention_reach() in tests/ref/attention.h sums, of which 2.2e-7 was the worst
+// seen. Against keys and values that were not rounded: at most twice the error of plain float over the same pages.
 // Source: T. Dao, "FlashAttention-2", 2023, arXiv:2307.08691, algorithm 1; M. Milakov,
 // N. Gimelshein, 2018, arXiv:1805.02867; pages: W. Kwon et al., 2023, arXiv:2309.06180.
 #version 460
@@ -26,62 +31,108 @@
 #extension GL_EXT_control_flow_attributes : require
 #include "address.glsl"
 #include "push_attention.h"
+#include "softmax_part.glsl"
 
 #define LANES 32u
+#define PARTS 4u                   // of a tile's tokens, to find the maximum of; at most 32 / QUERIES
 layout(local_size_x = 32) in;
 layout(constant_id = PM_SPEC_ATTENTION_HEAD_DIM) const uint HEAD_DIM = 64;
 layout(constant_id = PM_SPEC_ATTENTION_ROWS) const uint ROWS = 1;
 layout(constant_id = PM_SPEC_ATTENTION_HEADS) const uint HEADS = 1;
-layout(constant_id = PM_SPEC_ATTENTION_PAGE) const uint PAGE = 16;
+layout(constant_id = PM_SPEC_ATTENTION_PAGE) const uint PAGE = 16; // divides LANES
+layout(constant_id = PM_SPEC_ATTENTION_RUN) const uint RUN = 0;
+
+#define KV_HEADS p.kv_heads
+#define KV_HEAD_DIM HEAD_DIM
+#define KV_PAGE PAGE
+#include "kv.glsl"
 
 const uint QUERIES = ROWS * HEADS;
 const uint QUADS = HEAD_DIM / 4;   // vec4s of a head
 const uint PAIRS = (HEAD_DIM / 2 + LANES - 1) / LANES; // pairs of dimensions of a lane
-const float LOWEST = -1e30;        // below any score; not an infinity, so that differences are numbers
 
 shared vec4 q_shared[QUERIES * QUADS];
 shared float weight_shared[QUERIES * LANES];
+shared float most_shared[QUERIES * PARTS];
+#ifdef KV_SCALES
+const uint BLOCKS = HEAD_DIM / KV_BLOCK;
+shared float v_scale_shared[BLOCKS * LANES]; // of the tile's tokens
+#endif
 
-// A page's K pieces and V words of one KV head.
-uvec2 page_address(uvec2 kv, uint page)
+// Byte `i` of a word, signed.
+float signed_byte(uint word, int i)
 {
-    return advance(kv, page, p.page_bytes);
+    return float(bitfieldExtract(int(word), 8 * i, 8));
 }
 
-// Dot products of the lane's token with all queries; `t` is its place in the page.
-void score_token(uvec2 k_head, uint t, out float score[QUERIES])
+#define PIECE_QUADS (KV_PIECE / 4u)
+
+// The elements of a 16-byte piece of K; `scale` counts where KV_SCALES.
+void key_of(uvec4 bits, float scale, out vec4 key[PIECE_QUADS])
 {
-    [[unroll]] for (uint i = 0; i < QUERIES; i++)
-        score[i] = 0.0;
-#ifdef KV_F32
-    F32x4In k = F32x4In(k_head);
-    for (uint c = 0; c < QUADS; c++) {
-        const vec4 key = k.v[c * PAGE + t];
-        [[unroll]] for (uint i = 0; i < QUERIES; i++)
-            score[i] += dot(key, q_shared[i * QUADS + c]);
-    }
+#if defined(KV_F32)
+    key[0] = uintBitsToFloat(bits);
+#elif defined(KV_F16)
+    key[0] = vec4(unpackHalf2x16(bits.x), unpackHalf2x16(bits.y));
+    key[1] = vec4(unpackHalf2x16(bits.z), unpackHalf2x16(bits.w));
+#elif defined(KV_Q8_0)
+    [[unroll]] for (uint j = 0; j < 4; j++)
+        key[j] = scale * vec4(signed_byte(bits[j], 0), signed_byte(bits[j], 1), signed_byte(bits[j], 2),
+                              signed_byte(bits[j], 3));
 #else
-    U32x4In k = U32x4In(k_head);
-    for (uint c = 0; c < QUADS / 2; c++) {
-        const uvec4 bits = k.v[c * PAGE + t];
-        const vec4 low = vec4(unpackHalf2x16(bits.x), unpackHalf2x16(bits.y));
-        const vec4 high = vec4(unpackHalf2x16(bits.z), unpackHalf2x16(bits.w));
-        [[unroll]] for (uint i = 0; i < QUERIES; i++) {
-            score[i] += dot(low, q_shared[i * QUADS + 2 * c]);
-            score[i] += dot(high, q_shared[i * QUADS + 2 * c + 1]);
-        }
+    [[unroll]] for (uint j = 0; j < 8; j++) {
+        const uint four = bits[j / 2] >> (j % 2 * 4);
+        key[j] = scale * (vec4(four & 15u, four >> 8 & 15u, four >> 16 & 15u, four >> 24 & 15u) - 8.0);
     }
 #endif
 }
 
-// Values d = 2 pair, 2 pair + 1 of token t.
-vec2 value_pair(U32In v_head, uint t, uint pair)
+// Dot products of token t of the page with all queries; `lane` keeps the scales of its V.
+void score_token(uvec2 page, uint kv_head, uint t, uint lane, precise out float score[QUERIES])
 {
-#ifdef KV_F32
+    [[unroll]] for (uint i = 0; i < QUERIES; i++)
+        score[i] = 0.0;
+    U32x4In k = U32x4In(advance(page, k_offset(kv_head), 1u));
+    float scale = 1.0;
+    for (uint c = 0; c < QUADS / PIECE_QUADS; c++) {
+#ifdef KV_SCALES
+        if (c * KV_PIECE % KV_BLOCK == 0) {
+            const uint b = c * KV_PIECE / KV_BLOCK;
+            const vec2 scales = unpackHalf2x16(U32In(advance(page, scale_offset(kv_head), 1u)).v[b * PAGE + t]);
+            scale = scales.x;
+            v_scale_shared[b * LANES + lane] = scales.y;
+        }
+#endif
+        vec4 key[PIECE_QUADS];
+        key_of(k.v[c * PAGE + t], scale, key);
+        [[unroll]] for (uint i = 0; i < QUERIES; i++)
+            [[unroll]] for (uint j = 0; j < PIECE_QUADS; j++) {
+                const vec4 q = q_shared[i * QUADS + c * PIECE_QUADS + j];
+                score[i] = fma(key[j].x, q.x, score[i]);
+                score[i] = fma(key[j].y, q.y, score[i]);
+                score[i] = fma(key[j].z, q.z, score[i]);
+                score[i] = fma(key[j].w, q.w, score[i]);
+            }
+    }
+}
+
+// Values d = 2 pair, 2 pair + 1 of token t of the page, the j-th of the tile.
+vec2 value_pair(U32In v_head, uint t, uint j, uint pair)
+{
+#if defined(KV_F32)
     const uint at = t * HEAD_DIM + 2 * pair;
     return uintBitsToFloat(uvec2(v_head.v[at], v_head.v[at + 1]));
-#else
+#elif defined(KV_F16)
     return unpackHalf2x16(v_head.v[t * (HEAD_DIM / 2) + pair]);
+#else
+    const float scale = v_scale_shared[pair * 2 / KV_BLOCK * LANES + j];
+#ifdef KV_Q8_0
+    const uint word = v_head.v[t * (HEAD_DIM / 4) + pair / 2] >> (pair % 2 * 16);
+    return scale * vec2(signed_byte(word, 0), signed_byte(word, 1));
+#else
+    const uint word = v_head.v[t * (HEAD_DIM / 8) + pair / 4] >> (pair % 2 * 16 + pair / 2 % 2 * 4);
+    return scale * (vec2(word & 15u, word >> 8 & 15u) - 8.0);
+#endif
 #endif
 }
 
@@ -94,13 +145,6 @@ void attend(uint s, uint first, uint count)
     const uint start = U32In(p.row_start).v[s], n = U32In(p.row_start).v[s + 1] - start;
     const uint past = U32In(p.kv_len).v[s] - n - start; // keys before row r of the batch: past + r
     U32In table = U32In(advance(p.block_tables, s, p.table_stride * 4u));
-#ifdef KV_F32
-    const uint bytes = 4;
-#else
-    const uint bytes = 2;
-#endif
-    const uint k_offset = kv_head * HEAD_DIM * PAGE * bytes;
-    const uint v_offset = (p.kv_heads + kv_head) * PAGE * HEAD_DIM * bytes;
 
     for (uint i = lane; i < QUERIES * QUADS; i += LANES) {
         const uint query = i / QUADS, c = i % QUADS, r = query / HEADS, h = query % HEADS;
@@ -111,75 +155,124 @@ void attend(uint s, uint first, uint count)
     }
     barrier();
 
-    float most[QUERIES], total[QUERIES];
-    vec2 sum[QUERIES * PAIRS];
+    float most[QUERIES];                           // of a run
+    precise float total[QUERIES];
+    precise vec2 sum[QUERIES * PAIRS];
+    float all_most[QUERIES], all_total[QUERIES];   // of the runs merged so far
+    vec2 all_sum[QUERIES * PAIRS];
     [[unroll]] for (uint i = 0; i < QUERIES; i++) {
-        most[i] = LOWEST;
-        total[i] = 0.0;
+        most[i] = all_most[i] = LOWEST;
+        total[i] = all_total[i] = 0.0;
     }
     [[unroll]] for (uint i = 0; i < QUERIES * PAIRS; i++)
-        sum[i] = vec2(0.0);
+        sum[i] = all_sum[i] = vec2(0.0);
 
     // Tiles that any of the rows sees, and this split's share of them.
     const uint key_end = past + first + count;
     const uint first_end = past + first + 1;
     const uint key_begin = p.window > 0 && first_end > p.window ? first_end - p.window : 0;
-    const uint tile_begin = key_begin / LANES, tiles = (key_end + LANES - 1) / LANES - tile_begin;
-    const uint share = (tiles + p.splits - 1) / p.splits;
-    const uint from = tile_begin + min(gl_WorkGroupID.z * share, tiles);
-    const uint to = tile_begin + min(gl_WorkGroupID.z * share + share, tiles);
+    const uint tile_begin = key_begin / LANES, tile_end = (key_end + LANES - 1) / LANES;
+    uint from = tile_begin, to = tile_end;
+    if (p.splits > 1) {
+        const uint share = RUN > 0 ? RUN : (tile_end - tile_begin + p.splits - 1) / p.splits;
+        const uint origin = RUN > 0 ? 0 : tile_begin;
+        from = max(from, origin + gl_WorkGroupID.z * share);
+        to = min(to, origin + gl_WorkGroupID.z * share + share);
+    }
 
-    for (uint tile = from; tile < to; tile++) {
-        const uint token = tile * LANES + lane;
-        float score[QUERIES];
-        if (token < key_end) {
-            score_token(advance(page_address(p.kv, table.v[token / PAGE]), k_offset, 1u), token % PAGE, score);
-        } else {
-            [[unroll]] for (uint i = 0; i < QUERIES; i++)
-                score[i] = 0.0;
+    for (uint tile = from; tile < to;) {
+        uint run_end = to;
+        if (RUN > 0) {
+            run_end = min(to, (tile / RUN + 1) * RUN);
+            [[unroll]] for (uint i = 0; i < QUERIES; i++) {
+                most[i] = LOWEST;
+                total[i] = 0.0;
+            }
+            [[unroll]] for (uint i = 0; i < QUERIES * PAIRS; i++)
+                sum[i] = vec2(0.0);
         }
-        [[unroll]] for (uint i = 0; i < QUERIES; i++) {
-            const uint end = past + first + i / HEADS + 1;
-            const bool sees = token < end && (p.window == 0 || token + p.window >= end) && i / HEADS < count;
-            weight_shared[i * LANES + lane] = sees ? score[i] : LOWEST;
-        }
-        barrier();
-        float fade[QUERIES];
-        [[unroll]] for (uint i = 0; i < QUERIES; i++) {
-            float now = most[i];
-            for (uint j = 0; j < LANES; j++)
-                now = max(now, weight_shared[i * LANES + j]);
-            fade[i] = exp(most[i] - now);
-            most[i] = now;
-        }
-        barrier();
-        [[unroll]] for (uint i = 0; i < QUERIES; i++) {
-            const float own = weight_shared[i * LANES + lane];
-            weight_shared[i * LANES + lane] = own > LOWEST ? exp(own - most[i]) : 0.0;
-        }
-        barrier();
-        [[unroll]] for (uint i = 0; i < QUERIES; i++) {
-            total[i] *= fade[i];
-            [[unroll]] for (uint j = 0; j < PAIRS; j++)
-                sum[i * PAIRS + j] *= fade[i];
-        }
-        const uint tokens = min(LANES, key_end - tile * LANES);
-        for (uint j = 0; j < tokens; j++) {
-            const uint t = tile * LANES + j;
-            U32In v_head = U32In(advance(page_address(p.kv, table.v[t / PAGE]), v_offset, 1u));
-            vec2 value[PAIRS];
-            [[unroll]] for (uint k = 0; k < PAIRS; k++) {
-                const uint pair = k * LANES + lane;
-                value[k] = pair < HEAD_DIM / 2 ? value_pair(v_head, t % PAGE, pair) : vec2(0.0);
+        for (; tile < run_end; tile++) {
+            const uint token = tile * LANES + lane;
+            float score[QUERIES];
+            if (token < key_end) {
+                score_token(advance(p.kv, table.v[token / PAGE], p.page_bytes), kv_head, token % PAGE, lane, score);
+            } else {
+                [[unroll]] for (uint i = 0; i < QUERIES; i++)
+                    score[i] = 0.0;
             }
             [[unroll]] for (uint i = 0; i < QUERIES; i++) {
-                const float weight = weight_shared[i * LANES + j];
-                total[i] += weight;
-                [[unroll]] for (uint k = 0; k < PAIRS; k++)
-                    sum[i * PAIRS + k] += weight * value[k];
+                const uint end = past + first + i / HEADS + 1;
+                const bool sees = token < end && (p.window == 0 || token + p.window >= end) && i / HEADS < count;
+                weight_shared[i * LANES + lane] = sees ? score[i] : LOWEST;
+            }
+            barrier();
+            if (lane < QUERIES * PARTS) { // lane = a part of the tile, of one query
+                float part = LOWEST;
+                for (uint j = 0; j < LANES / PARTS; j++)
+                    part = max(part, weight_shared[lane / PARTS * LANES + j * PARTS + lane % PARTS]);
+                most_shared[lane] = part;
+            }
+            barrier();
+            float fade[QUERIES];
+            [[unroll]] for (uint i = 0; i < QUERIES; i++) {
+                float now = most[i];
+                [[unroll]] for (uint j = 0; j < PARTS; j++)
+                    now = max(now, most_shared[i * PARTS + j]);
+                fade[i] = fade_of(most[i], now);
+                most[i] = now;
+            }
+            [[unroll]] for (uint i = 0; i < QUERIES; i++) {
+                const float own = weight_shared[i * LANES + lane];
+                weight_shared[i * LANES + lane] = own > LOWEST ? exp(own - most[i]) : 0.0;
+            }
+            barrier();
+            [[unroll]] for (uint i = 0; i < QUERIES; i++) {
+                total[i] *= fade[i];
+                [[unroll]] for (uint j = 0; j < PAIRS; j++)
+                    sum[i * PAIRS + j] *= fade[i];
+            }
+            const uint tokens = min(LANES, key_end - tile * LANES);
+            for (uint begin = 0; begin < tokens; begin += PAGE) {
+                const uvec2 page = advance(p.kv, table.v[(tile * LANES + begin) / PAGE], p.page_bytes);
+                U32In v_head = U32In(advance(page, v_offset(kv_head), 1u));
+                const uint end = min(tokens, begin + PAGE);
+                for (uint j = begin; j < end; j++) {
+                    vec2 value[PAIRS];
+                    [[unroll]] for (uint k = 0; k < PAIRS; k++) {
+                        const uint pair = k * LANES + lane;
+                        value[k] = pair < HEAD_DIM / 2 ? value_pair(v_head, j - begin, j, pair) : vec2(0.0);
+                    }
+                    [[unroll]] for (uint i = 0; i < QUERIES; i++) {
+                        const float weight = weight_shared[i * LANES + j];
+                        total[i] += weight;
+                        [[unroll]] for (uint k = 0; k < PAIRS; k++)
+                            sum[i * PAIRS + k] = fma(vec2(weight), value[k], sum[i * PAIRS + k]);
+                    }
+                }
+            }
+            barrier();
+        }
+        if (RUN > 0) {
+            [[unroll]] for (uint i = 0; i < QUERIES; i++) {
+                const float now = max(all_most[i], most[i]);
+                const float fade_all = fade_of(all_most[i], now), fade_run = fade_of(most[i], now);
+                all_most[i] = now;
+                all_total[i] = merged(all_total[i], fade_all, total[i], fade_run);
+                [[unroll]] for (uint k = 0; k < PAIRS; k++) {
+                    const uint at = i * PAIRS + k;
+                    all_sum[at] = vec2(merged(all_sum[at].x, fade_all, sum[at].x, fade_run),
+                                       merged(all_sum[at].y, fade_all, sum[at].y, fade_run));
+                }
             }
         }
-        barrier();
+    }
+    if (RUN > 0) {
+        [[unroll]] for (uint i = 0; i < QUERIES; i++) {
+            most[i] = all_most[i];
+            total[i] = all_total[i];
+        }
+        [[unroll]] for (uint i = 0; i < QUERIES * PAIRS; i++)
+            sum[i] = all_sum[i];
     }
 
     [[unroll]] for (uint i = 0; i < QUERIES; i++) {

@@ -9,11 +9,12 @@ const arg engine_args[] = {
     {"--model", "-m", ARG_TEXT, &engine_opts.model, 0, 0, "FILE", "GGUF model file"},
     {"--device", NULL, ARG_TEXT, &engine_opts.device, 0, 0, "D", "index, part of the name or UUID (see pumice devices)"},
     {"--ctx", "-c", ARG_UINT, &engine_opts.context, 1, 1 << 24, "N", "context in tokens (default: the model's, at most 4096)"},
-    {"--kv-type", NULL, ARG_CHOICE, &engine_opts.kv_type, 0, 0, "f16|f32", "numbers of the KV pages (default f16)"},
+    {"--kv-type", NULL, ARG_CHOICE, &engine_opts.kv_type, 0, 0, "f16|f32|q8_0|q4_0", "numbers of the KV pages (default f16)"},
     {"--kv-bytes", NULL, ARG_BYTES, &engine_opts.kv_bytes, 1, 1e15, "SIZE", "memory of the KV pool, for example 512M"},
     {"--page-tokens", NULL, ARG_CHOICE, &engine_opts.page_choice, 0, 0, "16|32", "tokens of a KV page (default 16)"},
     {"--batch-tokens", NULL, ARG_UINT, &engine_opts.batch_tokens, 1, 2048, "N", "most tokens of one step (default 512)"},
     {"--variant", NULL, ARG_TEXT, &engine_opts.variant, 0, 0, "OP:NAME", "force kernel variants (see pumice devices --variants)"},
+    {"--deterministic", NULL, ARG_FLAG, &engine_opts.deterministic, 0, 0, NULL, "the same bits in any batch and chunks"},
     {"--profile", NULL, ARG_FLAG, &engine_opts.profile, 0, 0, NULL, "device time of each op, on stderr at the end"},
     {0},
 };
@@ -40,6 +41,7 @@ int engine_open(const char *command, pm_engine **out)
                                      .page_tokens = 16u << engine_opts.page_choice,
                                      .kv_bytes = engine_opts.kv_bytes,
                                      .kv_type = (pm_kv_type)engine_opts.kv_type,
+                                     .deterministic = engine_opts.deterministic,
                                      .profile = engine_opts.profile,
                                      .progress = on_progress};
     return pm_engine_create(&params, out) == PM_OK ? -1 : fail(command);

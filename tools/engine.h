@@ -9,7 +9,7 @@ typedef struct engine_options {
     const char *model, *device, *variant;
     uint32_t context, page_choice, batch_tokens, kv_type;
     uint64_t kv_bytes;
-    bool profile;
+    bool deterministic, profile;
 } engine_options;
 extern engine_options engine_opts;
 extern const arg engine_args[];

@@ -12,7 +12,7 @@
 #include <math.h>
 #include <stdio.h>
 
-static const uint32_t kv_types[] = {PM_KV_F16, PM_KV_F32};
+static const uint32_t kv_types[] = {PM_KV_F16, PM_KV_F32, PM_KV_Q8_0, PM_KV_Q4_0};
 static uint32_t made;
 
 static pm_result write(const pm_check *check)

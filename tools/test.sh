@@ -4,7 +4,8 @@
 #   1. the tests of the lower floors, of the ops and of the program under the address and
 #      undefined-behaviour sanitizers,
 #   2. the suite under Vulkan validation, on lavapipe,
-#   3. every test on two independent Vulkan drivers, lavapipe and SwiftShader.
+#   3. every test on two independent Vulkan drivers, lavapipe and SwiftShader; only here what takes
+#      minutes of compiling and no other path through the code.
 #
 #   PUMICE_ASSETS=DIR               real models and vectors (default: ../shared/assets, if there)
 #   PUMICE_SWIFTSHADER_ICD=FILE     SwiftShader's ICD file, where tools/swiftshader.sh does not find it
@@ -64,6 +65,6 @@ run() {
 
 build "$root/build-asan" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPUMICE_SANITIZE=address,undefined
 build "$root/build-test"
-run "$root/build-asan" "under the sanitizers, on lavapipe" -L '^(unit|sched|fuzz|op|tools)$' -E 'swiftshader'
-PUMICE_VALIDATE=1 run "$root/build-test" "under Vulkan validation, on lavapipe" -LE '^oracle$' -E 'swiftshader'
+run "$root/build-asan" "under the sanitizers, on lavapipe" -L '^(unit|sched|fuzz|op|tools)$' -E 'swiftshader|tools\.verify'
+PUMICE_VALIDATE=1 run "$root/build-test" "under Vulkan validation, on lavapipe" -LE '^(oracle|offline|cuda|mutants)$' -E 'swiftshader|tools\.verify'
 run "$root/build-test" "everything, on every driver"

@@ -7,6 +7,7 @@
 #define PM_SPEC_ATTENTION_ROWS 9   /* rows of q in a workgroup */
 #define PM_SPEC_ATTENTION_HEADS 10 /* heads of q in a workgroup; they share one KV head */
 #define PM_SPEC_ATTENTION_PAGE 11  /* tokens of a page */
+#define PM_SPEC_ATTENTION_RUN 12   /* tiles of 32 tokens that are summed apart; 0 = by splits alone */
 /* Of attention_coopmat.comp, see there. */
 #define PM_SPEC_ATTENTION_M 16
 #define PM_SPEC_ATTENTION_N 17

@@ -28,8 +28,8 @@ static pm_result check_params(const pm_engine_params *p)
         return pm_fail(PM_ERR_ARG, "max_batch_tokens is %u, expected at most 2048", p->max_batch_tokens);
     if (p->page_tokens != 0 && p->page_tokens != 16 && p->page_tokens != 32)
         return pm_fail(PM_ERR_ARG, "page_tokens is %u, expected 16 or 32", p->page_tokens);
-    if (p->kv_type != PM_KV_F16 && p->kv_type != PM_KV_F32)
-        return pm_fail(PM_ERR_ARG, "kv_type is %d, expected PM_KV_F16 or PM_KV_F32", (int)p->kv_type);
+    if (pm_kv_type_name(p->kv_type) == NULL)
+        return pm_fail(PM_ERR_ARG, "kv_type is %d, expected a pm_kv_type", (int)p->kv_type);
     return PM_OK;
 }
 
@@ -55,12 +55,17 @@ static uint32_t pages_of(uint32_t tokens, uint32_t page_tokens)
     return (tokens + page_tokens - 1) / page_tokens;
 }
 
+static pm_kv_layout layout_of(const pm_engine *e, const pm_engine_params *p)
+{
+    return (pm_kv_layout){.type = p->kv_type, .kv_heads = e->hparams.kv_heads, .head_dim = e->hparams.head_dim,
+                          .page_tokens = or_default(p->page_tokens, 16)};
+}
+
 /* One budget, fixed here: kv_bytes, or a full context for every fourth sequence, within
  * 90 % of the memory that the weights left. */
 static pm_result create_kv(pm_engine *e, const pm_engine_params *p)
 {
-    const pm_kv_layout layout = {.type = p->kv_type, .kv_heads = e->hparams.kv_heads, .head_dim = e->hparams.head_dim,
-                                 .page_tokens = or_default(p->page_tokens, 16)};
+    const pm_kv_layout layout = layout_of(e, p);
     const uint64_t page_bytes = pm_kv_page_bytes(&layout) * e->hparams.layers;
     const uint64_t context_pages = pages_of(e->context, layout.page_tokens);
     const uint64_t free_pages = pm_vk_device_free_bytes(e->device) / 10 * 9 / page_bytes;
@@ -95,7 +100,7 @@ static void add_weights(const pm_linear *linear, pm_weight *list, uint32_t *coun
 }
 
 /* The kernels that the plans are about to pick are right on this device, or off. */
-static pm_result check_kernels(pm_engine *e)
+static pm_result check_kernels(pm_engine *e, const pm_engine_params *p)
 {
     pm_weight weights[START_WEIGHTS_MAX];
     pm_start start = {
@@ -108,6 +113,7 @@ static pm_result check_kernels(pm_engine *e)
         .heads = e->hparams.heads,
         .window = e->hparams.window,
         .layout = e->kv.layout,
+        .deterministic = p->deterministic,
     };
     add_weights(&e->weights.output, weights, &start.weight_count);
     for (uint32_t layer = 0; layer < e->hparams.layers; layer++) {
@@ -138,6 +144,7 @@ static pm_result create_crank(pm_engine *e, const pm_engine_params *p)
         .seqs_max = e->max_seqs,
         .outs_max = e->score_rows,
         .context = e->context,
+        .deterministic = p->deterministic,
         .progress = p->progress,
         .progress_context = p->progress_context,
     };
@@ -160,13 +167,15 @@ static pm_result create_in(pm_engine *e, const pm_engine_params *p, const pm_mod
 {
     const pm_gguf *gguf = pm_model_file_gguf(file);
     PM_TRY(pm_hparams_read(gguf, &e->hparams));
+    const pm_kv_layout layout = layout_of(e, p);
+    PM_TRY(pm_kv_layout_check(&layout));
     PM_TRY(pm_tokenizer_create(file, &e->tokenizer));
     PM_TRY(check_vocab(e, p->model_path));
     resolve_sizes(e, p);
     PM_TRY(pm_vk_device_open(p->device, p->profile, &e->device));
     PM_TRY(pm_weights_load(e->device, gguf, &e->hparams, e->context, p->progress, p->progress_context, &e->weights));
     PM_TRY(create_kv(e, p));
-    PM_TRY(check_kernels(e));
+    PM_TRY(check_kernels(e, p));
     PM_TRY(create_crank(e, p));
     pm_log(PM_LOG_ENGINE, "%s: context %u, %u sequences, %u tokens a step, %u pages of %u tokens", p->model_path,
            e->context, e->max_seqs, e->max_batch_tokens, e->kv.pages, e->kv.layout.page_tokens);

@@ -6,11 +6,15 @@
 #include "op/variant.h"
 #include "push_attention.h"
 
+#include <stdio.h>
+
 #define QUERIES_MAX 8u             /* rows x heads of one workgroup */
 #define TILE 32u                   /* tokens, as in attention.comp */
+#define PARTS 4u                   /* as there */
 #define SPLITS_MAX 32u
 #define COOPMAT_ROWS_MIN 16u       /* of a sequence: below, a tile of matrices is mostly empty */
 #define GROUPS_WANTED 512u         /* workgroups that fill a wide device */
+#define RUN_LEAST 8u               /* tiles of a run, where sums are cut into runs */
 
 /* All but prefill_coopmat run the same shader and need nothing but the floor. */
 enum { DECODE, SPLIT, PREFILL, PREFILL_COOPMAT, VARIANTS };
@@ -26,6 +30,7 @@ const char *pm_attention_variant(uint32_t index)
 typedef struct shape {
     uint32_t rows, heads;          /* of one workgroup */
     uint32_t splits;
+    uint32_t run;                  /* tiles summed apart from the others; 0 = as the splits cut */
 } shape;
 
 /* The largest divisor of n that is at most `most`. */
@@ -37,35 +42,53 @@ static uint32_t divisor(uint32_t n, uint32_t most)
     return d;
 }
 
+static uint32_t splits_of(const pm_attention *a, uint64_t groups)
+{
+    const uint32_t most = pm_div_up(a->kv_len_max, 2 * TILE);
+    uint32_t splits = (uint32_t)(GROUPS_WANTED / groups);
+    splits = splits > SPLITS_MAX ? SPLITS_MAX : splits;
+    splits = splits > most ? most : splits;
+    return splits < 1 ? 1 : splits;
+}
+
 static shape shape_of(const pm_attention *a, uint32_t variant)
 {
-    const uint32_t group = a->heads / a->layout.kv_heads;
+    const uint32_t group = a->heads / a->layout.kv_heads, tiles = pm_div_up(a->kv_len_max, TILE);
     shape s = {.rows = 1, .heads = divisor(group, QUERIES_MAX), .splits = 1};
     if (variant == PREFILL) {
         s.heads = divisor(group, 2);
         s.rows = QUERIES_MAX / s.heads;
     }
-    if (variant == SPLIT) {
-        const uint64_t groups = (uint64_t)a->heads / s.heads * a->rows_max;
-        const uint32_t most = pm_div_up(a->kv_len_max, 2 * TILE);
-        s.splits = (uint32_t)(GROUPS_WANTED / groups);
-        s.splits = s.splits > SPLITS_MAX ? SPLITS_MAX : s.splits;
-        s.splits = s.splits > most ? most : s.splits;
-        s.splits = s.splits < 1 ? 1 : s.splits;
+    if (a->deterministic) {
+        s.run = pm_div_up(tiles, SPLITS_MAX);
+        s.run = s.run < RUN_LEAST ? RUN_LEAST : s.run;
     }
+    if (variant == SPLIT)
+        s.splits = a->deterministic ? pm_div_up(tiles, s.run)
+                                    : splits_of(a, (uint64_t)a->heads / s.heads * a->rows_max);
     return s;
+}
+
+/* As attention.comp declares it; PARTS of a tile's tokens for the maximum. */
+static uint32_t shared_bytes(const pm_attention *a, uint32_t queries)
+{
+    const uint32_t scales = pm_kv_type_has_scales(a->layout.type) ? a->layout.head_dim / PM_KV_BLOCK * TILE * 4 : 0;
+    return queries * (a->layout.head_dim + TILE + PARTS) * 4 + scales;
 }
 
 const char *pm_attention_variant_lacks(uint32_t index, const pm_vk_caps *caps, const pm_attention *a)
 {
     pm_attention_cut cut;
     pm_assert(index < VARIANTS);
-    if (index == PREFILL_COOPMAT)
-        return pm_attention_cut_coopmat(caps, a, &cut);
+    if (index == PREFILL_COOPMAT) /* whose order is the device's own */
+        return a->deterministic ? "leave to add in an order of its own, which deterministic does not give"
+                                : pm_attention_cut_coopmat(caps, a, &cut);
     if (a->layout.head_dim % 8 != 0 || a->layout.head_dim > 256)
         return "heads that are a multiple of 8 up to 256";
+    if (pm_kv_type_has_scales(a->layout.type) && a->layout.head_dim % PM_KV_BLOCK != 0)
+        return "heads that are a multiple of 32 for pages of q8_0 or q4_0";
     const shape s = shape_of(a, index);
-    return caps->shared_bytes >= s.rows * s.heads * (a->layout.head_dim + TILE) * 4 ? NULL : "more shared memory";
+    return caps->shared_bytes >= shared_bytes(a, s.rows * s.heads) ? NULL : "more shared memory";
 }
 
 bool pm_attention_variant_fits(uint32_t index, const pm_vk_caps *caps, const pm_attention *a)
@@ -81,7 +104,9 @@ static uint32_t best_of(const pm_vk_caps *caps, const pm_attention *a)
         return PREFILL_COOPMAT;
     if (a->rows_per_seq_max > 1)
         return PREFILL;
-    return !caps->is_cpu && shape_of(a, SPLIT).splits > 1 ? SPLIT : DECODE;
+    const shape s = shape_of(a, SPLIT);
+    const uint64_t groups = (uint64_t)a->heads / s.heads * a->rows_max;
+    return !caps->is_cpu && s.splits > 1 && groups <= GROUPS_WANTED / 2 ? SPLIT : DECODE;
 }
 
 /* The best, else the first that is not off: all serve any batch. */
@@ -96,11 +121,20 @@ static uint32_t choose(const pm_vk_caps *caps, const pm_attention *a)
     return VARIANTS;
 }
 
+static pm_result refuse(uint32_t index, const pm_attention *a, const char *lacks)
+{
+    return pm_fail(PM_ERR_UNSUP, "attention: variant %s needs %s; heads have %u elements in %s here",
+                   variant_names[index], lacks, a->layout.head_dim, pm_kv_type_name(a->layout.type));
+}
+
 pm_result pm_attention_pick(const pm_vk_caps *caps, const pm_attention *a, uint32_t *variant)
 {
     PM_TRY(pm_variant_forced("attention", variant_names, VARIANTS, variant));
-    if (*variant == PM_VARIANT_FREE)
-        *variant = choose(caps, a);
+    if (*variant != PM_VARIANT_FREE) {
+        const char *lacks = pm_attention_variant_lacks(*variant, caps, a);
+        return lacks == NULL ? PM_OK : refuse(*variant, a, lacks);
+    }
+    *variant = choose(caps, a);
     if (*variant == VARIANTS)
         return pm_fail(PM_ERR_UNSUP, "attention: no variant is left for heads of %u elements: all are off on this device "
                        "since they gave wrong results", a->layout.head_dim);
@@ -112,13 +146,18 @@ static uint64_t scratch_bytes(const pm_attention *a, const shape *s)
     return s->splits == 1 ? 0 : (uint64_t)a->rows_max * a->heads * s->splits * (a->layout.head_dim + 2) * 4;
 }
 
+uint64_t pm_attention_variant_scratch_bytes(const pm_attention *a, uint32_t index)
+{
+    const shape s = shape_of(a, index);
+    return scratch_bytes(a, &s);
+}
+
 uint64_t pm_attention_scratch_bytes(const pm_vk_caps *caps, const pm_attention *a)
 {
     uint32_t variant;
     if (pm_attention_pick(caps, a, &variant) != PM_OK)
         return 0;
-    const shape s = shape_of(a, variant);
-    return scratch_bytes(a, &s);
+    return pm_attention_variant_scratch_bytes(a, variant);
 }
 
 static pm_result record_reduce(pm_vk_recorder *recorder, const pm_attention *a, const pm_push_attention *push)
@@ -144,16 +183,19 @@ pm_result pm_attention_record_variant(pm_vk_recorder *recorder, const pm_attenti
     pm_vk_device *device = pm_vk_recorder_device(recorder);
     const char *lacks = pm_attention_variant_lacks(index, pm_vk_device_caps(device), a);
     if (lacks != NULL)
-        return pm_fail(PM_ERR_UNSUP, "attention: variant %s needs %s; heads have %u elements here", variant_names[index],
-                       lacks, a->layout.head_dim);
+        return refuse(index, a, lacks);
     pm_assert(a->heads % a->layout.kv_heads == 0 && a->out_stride >= a->heads * a->layout.head_dim);
+    pm_assert(TILE % a->layout.page_tokens == 0);
     shape s = shape_of(a, index);
     pm_assert(a->scratch.bytes >= scratch_bytes(a, &s));
+    char module[32];
+    snprintf(module, sizeof(module), "attention_%s", pm_kv_type_name(a->layout.type));
     pm_vk_pipeline_key key = {
-        .module = a->layout.type == PM_KV_F32 ? "attention_f32" : "attention_f16",
-        .spec_count = 4,
+        .module = module,
+        .spec_count = 5,
         .spec = {{PM_SPEC_ATTENTION_HEAD_DIM, a->layout.head_dim}, {PM_SPEC_ATTENTION_ROWS, s.rows},
-                 {PM_SPEC_ATTENTION_HEADS, s.heads}, {PM_SPEC_ATTENTION_PAGE, a->layout.page_tokens}},
+                 {PM_SPEC_ATTENTION_HEADS, s.heads}, {PM_SPEC_ATTENTION_PAGE, a->layout.page_tokens},
+                 {PM_SPEC_ATTENTION_RUN, s.run}},
         .push_bytes = sizeof(pm_push_attention),
     };
     if (index == PREFILL_COOPMAT) {

@@ -25,7 +25,7 @@ typedef struct pm_attention {
     pm_slice rows;         /* u32 rows present = row_start[seqs] */
     pm_slice scratch;      /* pm_attention_scratch_bytes(), dead afterwards */
 
-    pm_kv_layout layout;   /* head_dim a multiple of 8, 16..256 */
+    pm_kv_layout layout;   /* head_dim a multiple of 8, 16..256; see pm_kv_layout_check() */
     uint32_t rows_max;     /* the plan's bucket */
     uint32_t seqs_max;
     uint32_t rows_per_seq_max; /* 1 = all decoding */
@@ -34,6 +34,7 @@ typedef struct pm_attention {
     uint32_t q_stride, out_stride, table_stride; /* floats, floats, u32s */
     float scale;           /* on q.k, usually 1 / sqrt(head_dim) */
     uint32_t window;       /* keys a row may look back over, itself included; 0 = all */
+    bool deterministic;    /* a row's bits depend on its own q, keys and kv_len_max alone */
 } pm_attention;
 
 /* Records out = softmax(mask(scale * q k^T)) v, per row and head. With
@@ -43,9 +44,12 @@ typedef struct pm_attention {
  * kv_len_max.
  *
  * Numerics: q.k and the running softmax in f32, one pass (online softmax); V is
- * summed in f32; with cooperative matrices q and the weights are f16. A split over pages changes the order of that sum, so decode and
- * prefill of the same token differ in the last bits: tests/op/test_attention.c
- * bounds it.
+ * summed in f32; with cooperative matrices q and the weights are f16. A split over
+ * pages changes the order of that sum, so a split and an unsplit row differ in the
+ * last bits: tests/op/test_attention.c bounds it. When deterministic, the sum is cut
+ * into runs of a length that follows from kv_len_max, and every variant that takes it
+ * (prefill_coopmat does not) merges the same runs in the same order: to the bit the
+ * same in any batch, chunk and variant on one device.
  * Errors: PM_ERR_UNSUP (no variant for this shape on this device; the message
  * lists the variants and what each lacked). Nothing is recorded on error.
  *
@@ -60,6 +64,7 @@ uint64_t pm_attention_scratch_bytes(const pm_vk_caps *caps, const pm_attention *
 /* As in op/matmul.h. */
 const char *pm_attention_variant(uint32_t index);
 const char *pm_attention_variant_lacks(uint32_t index, const pm_vk_caps *caps, const pm_attention *a);
+uint64_t pm_attention_variant_scratch_bytes(const pm_attention *a, uint32_t index);
 bool pm_attention_variant_fits(uint32_t index, const pm_vk_caps *caps, const pm_attention *a);
 PM_MUST_USE pm_result pm_attention_pick(const pm_vk_caps *caps, const pm_attention *a, uint32_t *variant);
 PM_MUST_USE pm_result pm_attention_record_variant(pm_vk_recorder *recorder, const pm_attention *a, uint32_t index);

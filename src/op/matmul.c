@@ -87,7 +87,7 @@ static uint32_t slices_for(const pm_vk_caps *caps, const pm_matmul *m, const str
         return m->slices;
     if (caps->is_cpu)
         return 1;
-    const uint64_t lanes = (uint64_t)m->weight.n * pm_div_up(m->rows_max, v->rows);
+    const uint64_t lanes = (uint64_t)m->weight.n * (m->deterministic ? 1 : pm_div_up(m->rows_max, v->rows));
     uint32_t slices = 1;
     while (slices < SLICES_MAX && slices * 2 <= blocks && slices * 2 * lanes_for(caps) <= LANES_MAX &&
            lanes * slices < LANES_WANTED)
@@ -159,6 +159,12 @@ bool pm_matmul_variant_fits(uint32_t index, const pm_vk_caps *caps, const pm_mat
     return index < VARIANTS && pm_matmul_variant_lacks(index, caps, m) == NULL;
 }
 
+static pm_result refuse(const struct matmul_variant *v, const pm_matmul *m, const char *lacks)
+{
+    return pm_fail(PM_ERR_UNSUP, "matmul: variant %s on weights of type %s needs %s, which is not there", v->name,
+                   pm_dtype_get(m->weight.type)->name, lacks);
+}
+
 pm_result pm_matmul_record_variant(pm_vk_recorder *recorder, const pm_matmul *m, uint32_t index)
 {
     pm_assert(index < VARIANTS && m->x_stride % PM_ROW_ALIGN == 0 && m->x_stride >= m->weight.k);
@@ -170,8 +176,7 @@ pm_result pm_matmul_record_variant(pm_vk_recorder *recorder, const pm_matmul *m,
     pm_matmul_cut cut;
     const char *lacks = cut_of(index, pm_vk_device_caps(device), m, &cut);
     if (lacks != NULL)
-        return pm_fail(PM_ERR_UNSUP, "matmul: variant %s on weights of type %s needs %s, which is not there", v->name,
-                       pm_dtype_get(m->weight.type)->name, lacks);
+        return refuse(v, m, lacks);
     const bool q8 = families[v->family].numerics == PM_MATMUL_INT8;
     pm_assert(!q8 || m->x_q8.bytes >= pm_quantise_bytes(m->rows_max, m->weight.k));
     const pm_slice x = q8 ? m->x_q8 : m->x;
@@ -232,7 +237,8 @@ static bool dot_pays(const pm_vk_caps *caps)
 
 /* The best family for the device and so many rows; the others serve where that is off. On a CPU
  * driver a cooperative matrix is a detour through memory (matmul_coopmat.comp has the
- * times); coopmat2 is taken when asked for. */
+ * times); coopmat2 is taken when asked for. When deterministic, what is wanted does not depend on
+ * the rows: one family serves all of them, in an order that follows from k, n and the device. */
 static uint32_t pick(const pm_vk_caps *caps, const pm_matmul *m)
 {
     const struct {
@@ -240,9 +246,9 @@ static uint32_t pick(const pm_vk_caps *caps, const pm_matmul *m)
         bool wanted;
     } order[] = {
         {LANES, caps->is_cpu},
-        {COOPMAT, !caps->is_cpu && m->rows_max >= COOPMAT_ROWS_MIN},
+        {COOPMAT, !caps->is_cpu && !m->deterministic && m->rows_max >= COOPMAT_ROWS_MIN},
         {DOT, dot_pays(caps)},
-        {TILE, !caps->is_cpu && m->rows_max > ROWS_SKINNY},
+        {TILE, !caps->is_cpu && !m->deterministic && m->rows_max > ROWS_SKINNY},
         {ROWS, true},
         {TILE, true},
         {LANES, true},
@@ -267,8 +273,11 @@ pm_result pm_matmul_pick(const pm_vk_caps *caps, const pm_matmul *m, uint32_t *i
     char module[32];
     PM_TRY(pm_weight_module("matmul", m->weight.type, module, sizeof(module)));
     PM_TRY(forced(index));
-    if (*index == PM_VARIANT_FREE)
-        *index = pick(caps, m);
+    if (*index != PM_VARIANT_FREE) {
+        const char *lacks = pm_matmul_variant_lacks(*index, caps, m);
+        return lacks == NULL ? PM_OK : refuse(&matmul_variants[*index], m, lacks);
+    }
+    *index = pick(caps, m);
     if (*index == VARIANTS)
         return pm_fail(PM_ERR_UNSUP, "matmul: no variant for weights of type %s and %u rows: each needs what the device "
                        "lacks, or is off there since it gave wrong results", pm_dtype_get(m->weight.type)->name,

@@ -20,6 +20,7 @@ typedef struct pm_matmul {
     uint32_t slices;               /* parts of k that are summed side by side, a power of two up to
                                       8; 0 = by shape and device. Only families of which a lane owns an
                                       output look at it */
+    bool deterministic;            /* the order of additions must not depend on rows_max */
 } pm_matmul;
 
 /* What a variant computes with; sums are f32 in all. Orders of addition and

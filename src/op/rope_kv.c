@@ -3,14 +3,19 @@
 
 #include "push_rope_kv.h"
 
+#include <stdio.h>
+
 pm_result pm_rope_kv_record(pm_vk_recorder *recorder, const pm_rope_kv *r)
 {
     const pm_kv_layout *layout = &r->layout;
     pm_assert(layout->head_dim % 8 == 0 && layout->head_dim <= 256);
     pm_assert(r->rotary_dim % 2 == 0 && r->rotary_dim <= layout->head_dim);
     pm_assert(r->qkv_stride >= (r->heads + 2 * layout->kv_heads) * layout->head_dim);
+    pm_assert(!pm_kv_type_has_scales(layout->type) || layout->head_dim % PM_KV_BLOCK == 0);
+    char module[32];
+    snprintf(module, sizeof(module), "rope_kv_%s", pm_kv_type_name(layout->type));
     const pm_vk_pipeline_key key = {
-        .module = layout->type == PM_KV_F32 ? "rope_kv_f32" : "rope_kv_f16",
+        .module = module,
         .spec_count = 2,
         .spec = {{PM_SPEC_LOCAL_X, 32}, {PM_SPEC_ROPE_NEOX, r->neox}},
         .push_bytes = sizeof(pm_push_rope_kv),
@@ -30,15 +35,14 @@ pm_result pm_rope_kv_record(pm_vk_recorder *recorder, const pm_rope_kv *r)
         .page_tokens = layout->page_tokens,
         .page_bytes = (uint32_t)pm_kv_page_bytes(layout),
     };
-    const uint32_t heads = r->heads + 2 * layout->kv_heads;
     pm_vk_dispatch dispatch = {
         .op = "rope_kv",
         .push = &push,
-        .groups = {heads, r->rows_max, 1},
+        .groups = {r->heads + layout->kv_heads, r->rows_max, 1},
         .access_count = 7,
         .access = {{r->qkv, false}, {r->qkv, true}, {r->table, false}, {r->positions, false}, {r->slots, false},
                    {r->kv, true}, {r->rows, false}},
-        .bytes = (uint64_t)r->rows_max * layout->head_dim * (heads + r->heads) * 4 +
+        .bytes = (uint64_t)r->rows_max * layout->head_dim * 2 * (r->heads + layout->kv_heads) * 4 +
                  r->rows_max * pm_kv_page_bytes(layout) / layout->page_tokens,
         .flops = (uint64_t)r->rows_max * (r->heads + layout->kv_heads) * r->rotary_dim * 3,
     };

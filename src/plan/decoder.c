@@ -75,6 +75,7 @@ static pm_result record_linear(pm_vk_recorder *recorder, const pm_decoder *d, co
             .rows_max = rows_max,
             .x_stride = pm_row_stride(linear->k),
             .y_stride = pm_row_stride(linear->n),
+            .deterministic = d->deterministic,
         };
         if (linear->bias.buffer != NULL)
             m.bias = pm_slice_part(linear->bias, offset, (uint64_t)linear->part[i].n * 4);
@@ -135,6 +136,7 @@ static pm_attention attention_of(const pm_decoder *d, const pm_bucket *bucket, u
         .table_stride = d->step->table_stride,
         .scale = 1.0f / sqrtf((float)h->head_dim),
         .window = h->window,
+        .deterministic = d->deterministic,
     };
 }
 

@@ -41,6 +41,7 @@ typedef struct pm_decoder {
     pm_activations activations;
     pm_slice picked;               /* [outs_max] u32, PM_VK_READBACK */
     uint32_t context;              /* tokens of the longest sequence */
+    bool deterministic;            /* each op's order of additions is the same in every bucket */
 } pm_decoder;
 
 /* What one plan is recorded for. */

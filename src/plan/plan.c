@@ -157,7 +157,7 @@ static pm_result init_memory(pm_plans *plans)
     PM_TRY(pm_step_init(&plans->step, p->device, p->rows_max, p->seqs_max, p->outs_max,
                         (p->context + page_tokens - 1) / page_tokens));
     plans->decoder = (pm_decoder){.hparams = p->hparams, .weights = p->weights, .kv = p->kv,
-                                  .step = &plans->step, .context = p->context};
+                                  .step = &plans->step, .context = p->context, .deterministic = p->deterministic};
     PM_TRY(pm_activations_init(&plans->decoder.activations, p->device, p->hparams, p->rows_max, p->outs_max,
                                scratch_bytes(plans)));
     const uint64_t logits_bytes = (uint64_t)p->outs_max * pm_row_stride(p->hparams->vocab) * 4;

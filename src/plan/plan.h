@@ -18,6 +18,7 @@ typedef struct pm_plans_params {
     uint32_t seqs_max;             /* sequences of one step */
     uint32_t outs_max;             /* rows with logits of one step, when scoring */
     uint32_t context;              /* tokens of the longest sequence */
+    bool deterministic;            /* see pm_engine_params */
     pm_progress *progress;         /* "pipelines"; may be NULL */
     void *progress_context;
 } pm_plans_params;

@@ -56,7 +56,7 @@ static void set_scales(pm_dtype type, uint8_t *block, uint64_t word, bool zero)
     case PM_DTYPE_F32: memcpy(block, &single, 4); return;
     case PM_DTYPE_BF16: put16(block, (uint16_t)brain); return;
     case PM_DTYPE_IQ1_M: put_iq1_m(block, d); return;
-    case PM_DTYPE_MXFP4: *block = (uint8_t)(zero ? 0 : 119 + word % 6); return; /* 2^(e - 128) */
+    case PM_DTYPE_MXFP4: *block = (uint8_t)(zero ? 2 : 119 + word % 6); return; /* 2^(e - 128); below 2 a device may flush it to zero */
     default: break;
     }
     scale_offsets(type, offsets);

@@ -39,7 +39,7 @@ static bool has_pages(const pm_check *check)
 const char *pm_check_type_name(const pm_check *check)
 {
     if (has_pages(check))
-        return check->type == PM_KV_F32 ? "f32" : "f16";
+        return pm_kv_type_name((pm_kv_type)check->type);
     if (check->op == PM_CHECK_MATMUL || check->op == PM_CHECK_EMBEDDING)
         return pm_dtype_get(check->type)->stem;
     return "f32";
@@ -61,6 +61,8 @@ void pm_check_shape(const pm_check *c, char *text, size_t capacity)
         snprintf(more, sizeof(more), " window %u", c->window);
     if (c->outliers > 0)
         snprintf(more, sizeof(more), " outliers %u", c->outliers);
+    if (c->deterministic)
+        strcat(more, " deterministic");
     if (has_pages(c))
         snprintf(text, capacity, "%u+%u x %u/%u heads of %u, pages of %u%s", c->past, c->rows, c->heads, c->kv_heads,
                  c->head_dim, c->page_tokens, more);

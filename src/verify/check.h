@@ -33,6 +33,7 @@ typedef struct pm_check {
     uint32_t heads, kv_heads, head_dim, page_tokens, window; /* rope_kv, attention */
     uint32_t past;                 /* attention: keys of the two sequences before this step */
     uint32_t outliers;             /* matmul: one input in so many is 100 times larger; 0 = none */
+    bool deterministic;            /* matmul, attention: as a plan of a deterministic engine asks for it */
     uint64_t seed;                 /* of the inputs; 0 = the one of the recorded results */
 } pm_check;
 

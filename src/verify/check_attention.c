@@ -119,14 +119,14 @@ static uint32_t page_of(const plan *p, uint32_t seq, uint32_t index)
     return p->pages - 1 - 2 * (SEQS * index + seq) - 1;
 }
 
-/* Element `at` of token t of a sequence: K heads, then V heads. Multiples of 2^-5 up to 127,
- * the first of every 32 the largest, so that pages of any type hold them exactly. */
+/* Element `at` of token t of a sequence: K heads, then V heads. In pages of q4_0 -8 .. 7 quarters,
+ * else -127 .. 127 of 32 parts, the first of every 32 the lowest: pages of any type hold them exactly. */
 static float kv_value(const pm_check *c, uint32_t seq, uint32_t token, uint32_t at)
 {
-    if (at % 32 == 0)
-        return -127.0f / 32.0f;
     const uint64_t i = ((uint64_t)seq << 40) + (uint64_t)token * 2 * c->kv_heads * c->head_dim + at;
-    return (float)((int32_t)pm_input_index(seed_of(c) + 2, i, 255) - 127) / 32.0f;
+    if (c->type == PM_KV_Q4_0)
+        return (at % 32 == 0 ? -8.0f : (float)((int32_t)pm_input_index(seed_of(c) + 2, i, 16) - 8)) / 4.0f;
+    return (at % 32 == 0 ? -127.0f : (float)((int32_t)pm_input_index(seed_of(c) + 2, i, 255) - 127)) / 32.0f;
 }
 
 static float q_value(const pm_check *c, uint32_t row, uint32_t at)
@@ -149,6 +149,7 @@ pm_attention pm_check_attention_shape(const pm_check *c)
         .table_stride = p.table_stride,
         .scale = (float)(1.0 / sqrt((double)c->head_dim)),
         .window = c->window,
+        .deterministic = c->deterministic,
     };
 }
 

@@ -31,7 +31,7 @@ static pm_result take_weight(pm_check_run *run, pm_weight *weight, uint8_t *bloc
     const uint32_t rows[2] = {(c->n + 1) / 2, c->n - (c->n + 1) / 2};
     pm_slice raw[2], packed;
     *weight = (pm_weight){.type = (pm_dtype)c->type, .n = c->n, .k = c->k};
-    for (uint32_t i = 0, base = 0; i < 2; base += rows[i++]) {
+    for (uint32_t i = 0; i < 2; i++) {
         blocks[i] = pm_check_take(run, rows[i] * row_bytes + 4, &raw[i]);
         if (blocks[i] != NULL)
             pm_verify_blocks(weight->type, seed_of(c) + i, blocks[i], rows[i] * row_bytes);
@@ -108,6 +108,7 @@ pm_matmul pm_check_matmul_shape(const pm_check *c)
         .rows_max = c->rows,       /* what a plan of so many rows would ask for */
         .x_stride = pm_row_stride(c->k),
         .y_stride = c->n + Y_PAD,
+        .deterministic = c->deterministic,
     };
 }
 

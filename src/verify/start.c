@@ -142,7 +142,8 @@ static pm_result add_matmul(self_test *s, const pm_weight *weight)
 {
     const pm_vk_caps *caps = pm_vk_device_caps(s->device);
     for (uint32_t rows = 1; rows != 0; rows = next_rows(rows, s->start->rows_max)) {
-        pm_check check = {.op = PM_CHECK_MATMUL, .type = weight->type, .rows = rows, .n = weight->n, .k = weight->k};
+        pm_check check = {.op = PM_CHECK_MATMUL, .type = weight->type, .rows = rows, .n = weight->n, .k = weight->k,
+                          .deterministic = s->start->deterministic};
         pm_matmul m = pm_check_matmul_shape(&check);
         PM_TRY(pm_matmul_pick(caps, &m, &check.variant));
         check.rows = rows < TEST_ROWS_MAX ? rows : TEST_ROWS_MAX;
@@ -163,12 +164,13 @@ static pm_result add_attention(self_test *s)
     for (uint32_t rows = 1; rows != 0; rows = rows == 1 && p->rows_max > 1 ? 6 : 0) {
         pm_check check = {.op = PM_CHECK_ATTENTION, .type = p->layout.type, .rows = rows, .past = TEST_PAST,
                           .heads = p->heads, .kv_heads = p->layout.kv_heads, .head_dim = p->layout.head_dim,
-                          .page_tokens = p->layout.page_tokens, .window = p->window};
+                          .page_tokens = p->layout.page_tokens, .window = p->window, .deterministic = p->deterministic};
         const pm_attention a = pm_check_attention_shape(&check);
         PM_TRY(pm_attention_pick(pm_vk_device_caps(s->device), &a, &check.variant));
         add(s, check);
         check.op = PM_CHECK_ROPE;
         check.variant = check.past = check.window = 0;
+        check.deterministic = false;
         add(s, check);
     }
     return PM_OK;

@@ -21,6 +21,7 @@ typedef struct pm_start {
     uint32_t rows_max;             /* rows of one step */
     uint32_t heads, window;
     pm_kv_layout layout;
+    bool deterministic;            /* see pm_engine_params */
 } pm_start;
 
 /* Errors: PM_ERR_UNSUP (no variant is left for an op, or an op that has but one way is wrong;

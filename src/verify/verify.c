@@ -19,7 +19,7 @@ const char *pm_verdict_name(pm_verdict verdict)
 
 /* ------------------------------------------------------------- the checks */
 
-static const uint32_t kv_types[] = {PM_KV_F16, PM_KV_F32};
+static const uint32_t kv_types[] = {PM_KV_F16, PM_KV_F32, PM_KV_Q8_0, PM_KV_Q4_0};
 
 typedef struct check_list {
     pm_check *checks;

@@ -19,7 +19,7 @@ static const struct shape {
 };
 
 static const uint32_t buckets[] = {1, 2, 3, 4, 8, 12, 16, 32, 64, 128, 512, 2048};
-static const pm_kv_type kv_types[] = {PM_KV_F16, PM_KV_F32};
+static const pm_kv_type kv_types[] = {PM_KV_F16, PM_KV_F32, PM_KV_Q8_0, PM_KV_Q4_0};
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 #define CONTEXT 32768u
@@ -43,6 +43,12 @@ static bool has_type(const struct shape *s, pm_dtype type)
 {
     const uint32_t block = pm_dtype_get(type)->block;
     return s->dim % block == 0 && s->hidden % block == 0 && s->heads * s->head_dim % block == 0;
+}
+
+/* Nor do pages of a type that does not take the heads. */
+static bool has_pages(const struct shape *s, pm_kv_type type)
+{
+    return !pm_kv_type_has_scales(type) || s->head_dim % PM_KV_BLOCK == 0;
 }
 
 static pm_result draw_model(pm_vk_recorder *recorder, const struct shape *s, pm_dtype type, pm_kv_type kv_type)
@@ -82,7 +88,7 @@ static pm_result draw_model(pm_vk_recorder *recorder, const struct shape *s, pm_
         .kv = &kv,
         .step = &step,
         .activations = {.x = somewhere(), .normed = somewhere(), .last = somewhere(), .qkv = somewhere(),
-                        .mix = somewhere(), .gate_up = somewhere(), .act = somewhere(), .logits = somewhere(),
+                        .mix = somewhere(), .gate_up = somewhere(), .act = somewhere(), .x_q8 = somewhere(), .logits = somewhere(),
                         .scratch = somewhere()},
         .picked = somewhere(),
         .context = CONTEXT,
@@ -102,7 +108,7 @@ static pm_result draw_model(pm_vk_recorder *recorder, const struct shape *s, pm_
 static pm_result draw_matmul(pm_vk_recorder *recorder, const pm_weight *weight, uint32_t rows)
 {
     const pm_matmul m = {
-        .weight = *weight, .bias = somewhere(), .x = somewhere(), .y = somewhere(), .rows = somewhere(),
+        .weight = *weight, .bias = somewhere(), .x = somewhere(), .x_q8 = somewhere(), .y = somewhere(), .rows = somewhere(),
         .rows_max = rows, .x_stride = pm_row_stride(weight->k), .y_stride = pm_row_stride(weight->n)};
     const pm_vk_caps *caps = pm_vk_device_caps(pm_vk_recorder_device(recorder));
     for (uint32_t v = 0; pm_matmul_variant(v) != NULL; v++)
@@ -140,7 +146,8 @@ static pm_result draw_forced(pm_vk_recorder *recorder, const struct shape *s, pm
         for (size_t w = 0; w < COUNT(weights); w++)
             PM_TRY(draw_matmul(recorder, &weights[w], buckets[b]));
         for (size_t t = 0; t < COUNT(kv_types); t++)
-            PM_TRY(draw_attention(recorder, s, kv_types[t], buckets[b]));
+            if (has_pages(s, kv_types[t]))
+                PM_TRY(draw_attention(recorder, s, kv_types[t], buckets[b]));
     }
     return PM_OK;
 }
@@ -158,7 +165,7 @@ static pm_result draw(pm_vk_device *device, bool forced)
             PM_TRY(pm_vk_recorder_create(device, &recorder));
             pm_result result = PM_OK;
             for (size_t t = 0; t < COUNT(kv_types) && result == PM_OK && !forced; t++)
-                result = draw_model(recorder, &shapes[s], type, kv_types[t]);
+                result = has_pages(&shapes[s], kv_types[t]) ? draw_model(recorder, &shapes[s], type, kv_types[t]) : PM_OK;
             if (forced)
                 result = draw_forced(recorder, &shapes[s], type);
             pm_vk_recorder_destroy(recorder);

@@ -44,6 +44,9 @@ class Run(Case):
         args = ("run", "-m", DEMO, "-p", "Once", "-n", 8, "--temp", 0)
         expected = self.ok(*args, "--kv-type", "f32")
         self.assertEqual(self.ok(*args, "--kv-type", "f32", "--page-tokens", 32, "--ctx", 64, "--batch-tokens=4"), expected)
+        self.assertEqual(self.ok(*args, "--kv-type", "f32", "--deterministic", "--batch-tokens", 3), expected)
+        self.assertNotEqual(self.ok(*args, "--kv-type", "q8_0"), b"")
+        self.assertNotEqual(self.ok(*args, "--kv-type", "q4_0"), b"")
         code, out, err = run(*args, "--kv-bytes", "1K")
         self.assertEqual((code, out), (1, b""), err)
 
@@ -150,7 +153,7 @@ class Scores(Case):
 
     def test_variants(self):
         """Each matmul variant that runs here says the same at temperature 0; the others say what they lack."""
-        prompt = ("run", "-m", DEMO, "-p", "hello, who are you?", "-n", 4, "--temp", 0)
+        prompt = ("run", "-m", DEMO, "-p", "Once upon a time", "-n", 6, "--temp", 0)
         said = self.ok(*prompt)
         self.assertTrue(said.strip())
         names = [line.split()[0] for line in self.ok("devices", "--variants").decode().splitlines()]

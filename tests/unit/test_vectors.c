@@ -51,7 +51,7 @@ static void check_shape(pm_check check, uint32_t type)
 static void every_quick_shape_is_recorded_as_the_reference_has_it(void **state)
 {
     (void)state;
-    static const uint32_t kv_types[] = {PM_KV_F16, PM_KV_F32};
+    static const uint32_t kv_types[] = {PM_KV_F16, PM_KV_F32, PM_KV_Q8_0, PM_KV_Q4_0};
     for (uint32_t type = 0; type < PM_DTYPE_LIMIT; type++) {
         if (!pm_dtype_can_dequant((pm_dtype)type))
             continue;
@@ -61,7 +61,7 @@ static void every_quick_shape_is_recorded_as_the_reference_has_it(void **state)
     }
     for (uint32_t s = 0; s < pm_shape_rows_quick; s++)
         check_shape(pm_shape_rows[s], 0);
-    for (size_t t = 0; t < 2; t++) {
+    for (size_t t = 0; t < sizeof(kv_types) / sizeof(kv_types[0]); t++) {
         for (uint32_t s = 0; s < pm_shape_rope_count; s++)
             check_shape(pm_shape_rope[s], kv_types[t]);
         for (uint32_t s = 0; s < pm_shape_attention_quick; s++)
