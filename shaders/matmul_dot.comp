@@ -1,7 +1,7 @@
 // matmul_dot.comp - y[r,i] = sum_k x[r,k] W[i,k] + bias[i], with x in 8-bit blocks
 //
 //   W     [n, k] packed as in src/op/weight.h; TYPE_<type> names the type, whose file has
-//         load_block_i8(): 32 bytes q and w = scale q + offset
+//         load_block_i8(): 32 bytes q and w = scale (q - bias) + offset
 //   x     as quantise.comp writes it, in chunks of 4 rows; what a chunk holds past the
 //         count is read and not used
 //   bias  [n] f32, or none

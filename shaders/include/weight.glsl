@@ -1,13 +1,16 @@
 // weight.glsl - one row of a packed matrix, see src/op/weight.h. TYPE_<type> names the
-// type, whose file defines load_block(weight, b, w): the 32 weights of block b of the row, as f32,
-// exactly those of pm_dequant_row(). A quantised type may also define
-// load_block_i8(weight, b, q, scale, offset): 32 signed bytes q in 8 words, in order, and
+// type, whose file gives load_block(weight, b, w): the 32 weights of block b of the row, as f32,
+// exactly those of pm_dequant_row(). A quantised type defines
+// load_block_i8(weight, b, q, scale, offset): 32 bytes q in 8 words, in order, and
 //   w[i] = scale[h] (q[i] - I8_BIAS) + offset[h],   h = i / 16 if I8_HALVES is 2, else 0
-// and what of I8_BIAS (0), I8_HALVES (1), I8_OFFSET (false: no offset) differs.
+// and what of I8_BIAS (0), I8_HALVES (1), I8_OFFSET (false: no offset) differs. The bytes are
+// signed; where none is above 127 and I8_BYTES is unsigned_bytes, they convert in fewer instructions.
+// load_block() follows from that, but for the types that define their own.
 #ifndef WEIGHT_GLSL
 #define WEIGHT_GLSL
 #extension GL_EXT_control_flow_attributes : require
 #include "address.glsl"
+#include "weight_bits.glsl"
 
 #define WEIGHT_GROUP 32u
 
@@ -118,5 +121,20 @@ float add_products(float sum, vec4 a, vec4 b)
 #endif
 #ifndef I8_OFFSET
 #define I8_OFFSET false
+#endif
+
+#ifdef I8_BYTES
+void load_block(Weight weight, uint b, out vec4 w[8])
+{
+    uint q[8];
+    vec2 scale, offset;
+    load_block_i8(weight, b, q, scale, offset);
+    [[unroll]] for (uint j = 0; j < 8; j++) {
+        const uint h = I8_HALVES == 2 ? j / 4 : 0;
+        w[j] = scale[h] * (I8_BYTES(q[j]) - float(I8_BIAS));
+        if (I8_OFFSET)
+            w[j] += offset[h];
+    }
+}
 #endif
 #endif

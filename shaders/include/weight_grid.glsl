@@ -2,7 +2,6 @@
 // src/gguf/codebook.h. All of a block but d is in scale words; d f16 for each 256, except in IQ1_M.
 //
 // Scale words of a 512: GRID_WORDS for each 256, in the order of the file, then both d. No pieces.
-#include "weight_bits.glsl"
 
 // The first scale word of block b's 256.
 uint grid_base(uint b)
@@ -50,17 +49,18 @@ uint iq2_magnitudes(uint codes)
     return codes * 17u + 0x08080808u + (codes >> 1 & 0x01010101u);
 }
 
-// The 8 weights of a point of an IQ2 grid.
-void iq2_weights(uint point, uint signs, float scale, out vec4 low, out vec4 high)
+// The 8 bytes of a point of an IQ2 grid.
+void iq2_bytes(uint point, uint signs, out uint low, out uint high)
 {
-    low = scale * signed_bytes(with_signs(iq2_magnitudes(point & 0x0f0f0f0fu), signs));
-    high = scale * signed_bytes(with_signs(iq2_magnitudes(point >> 4 & 0x0f0f0f0fu), signs >> 4));
+    low = with_signs(iq2_magnitudes(point & 0x0f0f0f0fu), signs);
+    high = with_signs(iq2_magnitudes(point >> 4 & 0x0f0f0f0fu), signs >> 4);
 }
 
-// The 8 weights of a point of the IQ1 grid: scale (code - 1 + delta), delta an eighth.
-void iq1_weights(uint point, bool negative_delta, float scale, out vec4 low, out vec4 high)
+// The 8 bytes of a point of the IQ1 grid, 8 (code - 1 + delta) + IQ1_BIAS: delta is an eighth.
+#define IQ1_BIAS 9
+void iq1_bytes(uint point, bool negative_delta, out uint low, out uint high)
 {
-    const float shift = negative_delta ? -1.125 : -0.875;
-    low = scale * (unsigned_bytes(point & 0x0f0f0f0fu) + shift);
-    high = scale * (unsigned_bytes(point >> 4 & 0x0f0f0f0fu) + shift);
+    const uint shift = negative_delta ? 0u : 0x02020202u;
+    low = (point & 0x0f0f0f0fu) * 8u + shift;
+    high = (point >> 4 & 0x0f0f0f0fu) * 8u + shift;
 }

@@ -5,7 +5,10 @@
 #define GRID_WORDS 14u
 #include "weight_grid.glsl"
 
-void load_block(Weight weight, uint b, out vec4 w[8])
+#define I8_BYTES unsigned_bytes
+#define I8_BIAS IQ1_BIAS
+#define I8_HALVES 2
+void load_block_i8(Weight weight, uint b, out uint q[8], out vec2 scale, out vec2 offset)
 {
     const uint j = b % 8, base = b / 8 * GRID_WORDS;
     const uint low = scale_word(weight, base + j), high = half_word_at(weight, base + 8, j);
@@ -13,10 +16,10 @@ void load_block(Weight weight, uint b, out vec4 w[8])
     const uvec2 parts = last >> 12 & 0x000f000fu;
     const float d = unpackHalf2x16((parts.x & 15u) | parts.x >> 12 | (parts.y & 15u) << 8 | parts.y >> 4 & 0xf000u).x;
     const uint s = (j < 4 ? last.x : last.y) >> (16 * (j / 2 & 1u) + 6 * (j & 1u));
-    const vec2 scale = d * vec2(2u * uvec2(s & 7u, s >> 3 & 7u) + 1u);
+    scale = 0.125 * d * vec2(2u * uvec2(s & 7u, s >> 3 & 7u) + 1u);
+    offset = vec2(0.0);
     [[unroll]] for (uint g = 0; g < 4; g++) {
         const uint h = high >> (4 * g);
-        iq1_weights(grid_point(weight, (low >> (8 * g) & 255u) | (h & 7u) << 8), (h & 8u) == 8u, scale[g / 2], w[2 * g],
-                    w[2 * g + 1]);
+        iq1_bytes(grid_point(weight, (low >> (8 * g) & 255u) | (h & 7u) << 8), (h & 8u) == 8u, q[2 * g], q[2 * g + 1]);
     }
 }

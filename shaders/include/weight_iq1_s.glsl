@@ -5,12 +5,15 @@
 #define GRID_WORDS 12u
 #include "weight_grid.glsl"
 
-void load_block(Weight weight, uint b, out vec4 w[8])
+#define I8_BYTES unsigned_bytes
+#define I8_BIAS IQ1_BIAS
+void load_block_i8(Weight weight, uint b, out uint q[8], out vec2 scale, out vec2 offset)
 {
     const uint j = b % 8, base = grid_base(b);
     const uint low = scale_word(weight, base + j), high = half_word_at(weight, base + 8, j);
-    const float scale = grid_d(weight, b) * float(2u * (high >> 12 & 7u) + 1u);
+    scale = vec2(0.125 * grid_d(weight, b) * float(2u * (high >> 12 & 7u) + 1u));
+    offset = vec2(0.0);
     [[unroll]] for (uint g = 0; g < 4; g++)
-        iq1_weights(grid_point(weight, (low >> (8 * g) & 255u) | (high >> (3 * g) & 7u) << 8), high >= 0x8000u, scale,
-                    w[2 * g], w[2 * g + 1]);
+        iq1_bytes(grid_point(weight, (low >> (8 * g) & 255u) | (high >> (3 * g) & 7u) << 8), high >= 0x8000u,
+                  q[2 * g], q[2 * g + 1]);
 }

@@ -4,13 +4,16 @@
 #define GRID_WORDS 20u
 #include "weight_grid.glsl"
 
-void load_block(Weight weight, uint b, out vec4 w[8])
+#define I8_BYTES signed_bytes
+#define I8_HALVES 2
+void load_block_i8(Weight weight, uint b, out uint q[8], out vec2 scale, out vec2 offset)
 {
     const uint j = b % 8, base = grid_base(b);
     const uint low = scale_word(weight, base + j), signs = scale_word(weight, base + 8 + j);
     const uint high = byte_at(weight, base + 16, j), s = byte_at(weight, base + 18, j);
-    const vec2 scale = grid_d(weight, b) * (vec2(s & 15u, s >> 4) + 0.5) * 0.25;
+    scale = grid_d(weight, b) * (vec2(s & 15u, s >> 4) + 0.5) * 0.25;
+    offset = vec2(0.0);
     [[unroll]] for (uint g = 0; g < 4; g++)
-        iq2_weights(grid_point(weight, (low >> (8 * g) & 255u) | (high >> (2 * g) & 3u) << 8), signs >> (8 * g),
-                    scale[g / 2], w[2 * g], w[2 * g + 1]);
+        iq2_bytes(grid_point(weight, (low >> (8 * g) & 255u) | (high >> (2 * g) & 3u) << 8), signs >> (8 * g),
+                  q[2 * g], q[2 * g + 1]);
 }

@@ -4,13 +4,16 @@
 #define GRID_WORDS 18u
 #include "weight_grid.glsl"
 
-void load_block(Weight weight, uint b, out vec4 w[8])
+#define I8_BYTES signed_bytes
+#define I8_HALVES 2
+void load_block_i8(Weight weight, uint b, out uint q[8], out vec2 scale, out vec2 offset)
 {
     const uint j = b % 8, base = grid_base(b), s = byte_at(weight, base + 16, j);
-    const vec2 scale = grid_d(weight, b) * (vec2(s & 15u, s >> 4) + 0.5) * 0.25;
+    scale = grid_d(weight, b) * (vec2(s & 15u, s >> 4) + 0.5) * 0.25;
     const uvec2 words = uvec2(scale_word(weight, base + 2 * j), scale_word(weight, base + 2 * j + 1));
+    offset = vec2(0.0);
     [[unroll]] for (uint g = 0; g < 4; g++) {
-        const uint q = words[g / 2] >> (16 * (g % 2));
-        iq2_weights(grid_point(weight, q & 511u), eight_signs(q >> 9 & 127u), scale[g / 2], w[2 * g], w[2 * g + 1]);
+        const uint word = words[g / 2] >> (16 * (g % 2));
+        iq2_bytes(grid_point(weight, word & 511u), eight_signs(word >> 9 & 127u), q[2 * g], q[2 * g + 1]);
     }
 }

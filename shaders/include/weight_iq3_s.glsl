@@ -4,14 +4,16 @@
 #define GRID_WORDS 27u
 #include "weight_grid.glsl"
 
-void load_block(Weight weight, uint b, out vec4 w[8])
+#define I8_BYTES signed_bytes
+void load_block_i8(Weight weight, uint b, out uint q[8], out vec2 scale, out vec2 offset)
 {
     const uint j = b % 8, base = grid_base(b);
     const uint high = byte_at(weight, base + 16, j), signs = scale_word(weight, base + 18 + j);
-    const float scale = grid_d(weight, b) * float(2u * (scale_word(weight, base + 26) >> (4 * j) & 15u) + 1u);
+    scale = vec2(grid_d(weight, b) * float(2u * (scale_word(weight, base + 26) >> (4 * j) & 15u) + 1u));
     const uvec2 low = uvec2(scale_word(weight, base + 2 * j), scale_word(weight, base + 2 * j + 1));
+    offset = vec2(0.0);
     [[unroll]] for (uint i = 0; i < 8; i++) {
         const uint point = grid_point(weight, (low[i / 4] >> (8 * (i % 4)) & 255u) | (high >> i & 1u) << 8);
-        w[i] = scale * signed_bytes(with_signs(point, signs >> (4 * i)));
+        q[i] = with_signs(point, signs >> (4 * i));
     }
 }

@@ -3,13 +3,15 @@
 #define GRID_WORDS 24u
 #include "weight_grid.glsl"
 
-void load_block(Weight weight, uint b, out vec4 w[8])
+#define I8_BYTES signed_bytes
+void load_block_i8(Weight weight, uint b, out uint q[8], out vec2 scale, out vec2 offset)
 {
     const uint j = b % 8, base = grid_base(b), signs = scale_word(weight, base + 16 + j);
-    const float scale = grid_d(weight, b) * (float(signs >> 28) + 0.5) * 0.5;
+    scale = vec2(grid_d(weight, b) * (float(signs >> 28) + 0.5) * 0.5);
     const uvec2 numbers = uvec2(scale_word(weight, base + 2 * j), scale_word(weight, base + 2 * j + 1));
+    offset = vec2(0.0);
     [[unroll]] for (uint i = 0; i < 8; i++) {
         const uint point = grid_point(weight, numbers[i / 4] >> (8 * (i % 4)) & 255u);
-        w[i] = scale * signed_bytes(with_signs(point, eight_signs(signs >> (i / 2 * 7) & 127u) >> (i % 2 * 4)));
+        q[i] = with_signs(point, eight_signs(signs >> (i / 2 * 7) & 127u) >> (i % 2 * 4));
     }
 }

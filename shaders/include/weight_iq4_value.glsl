@@ -5,3 +5,10 @@ vec4 iq4_value(vec4 q)
 {
     return floor((((0.001586 * q + 0.031086) * q - 1.3719) * q + 24.174) * q - 126.07);
 }
+
+// The same of the four codes in the bytes of a word, as signed bytes.
+uint iq4_bytes(uint codes)
+{
+    const ivec4 value = ivec4(iq4_value(unsigned_bytes(codes))) & 255;
+    return uint(value.x | value.y << 8 | value.z << 16 | value.w << 24);
+}
