@@ -5,7 +5,8 @@
 //   w[i] = scale[h] (q[i] - I8_BIAS) + offset[h],   h = i / 16 if I8_HALVES is 2, else 0
 // and what of I8_BIAS (0), I8_HALVES (1), I8_OFFSET (false: no offset) differs. The bytes are
 // signed; where none is above 127 and I8_BYTES is unsigned_bytes, they convert in fewer instructions.
-// load_block() follows from that, but for the types that define their own.
+// load_block() follows from that, but for the types that define their own. With I8_EXACT, where scale q
+// and scale I8_BIAS fit the 24 bits of an f32, one fused instruction gives the same weight.
 #ifndef WEIGHT_GLSL
 #define WEIGHT_GLSL
 #extension GL_EXT_control_flow_attributes : require
@@ -131,7 +132,11 @@ void load_block(Weight weight, uint b, out vec4 w[8])
     load_block_i8(weight, b, q, scale, offset);
     [[unroll]] for (uint j = 0; j < 8; j++) {
         const uint h = I8_HALVES == 2 ? j / 4 : 0;
+#ifdef I8_EXACT
+        w[j] = scale[h] * I8_BYTES(q[j]) - scale[h] * float(I8_BIAS);
+#else
         w[j] = scale[h] * (I8_BYTES(q[j]) - float(I8_BIAS));
+#endif
         if (I8_OFFSET)
             w[j] += offset[h];
     }

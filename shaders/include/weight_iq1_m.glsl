@@ -7,6 +7,7 @@
 
 #define I8_BYTES unsigned_bytes
 #define I8_BIAS IQ1_BIAS
+#define I8_EXACT
 #define I8_HALVES 2
 void load_block_i8(Weight weight, uint b, out uint q[8], out vec2 scale, out vec2 offset)
 {

@@ -5,6 +5,7 @@
 
 #define I8_BYTES unsigned_bytes
 #define I8_BIAS 8
+#define I8_EXACT
 void load_block_i8(Weight weight, uint b, out uint q[8], out vec2 scale, out vec2 offset)
 {
     scale = vec2(half_at(scale_word(weight, b / 2), (b & 1u) == 1u));

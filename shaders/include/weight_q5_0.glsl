@@ -3,6 +3,7 @@
 
 #define I8_BYTES unsigned_bytes
 #define I8_BIAS 16
+#define I8_EXACT
 void load_block_i8(Weight weight, uint b, out uint q[8], out vec2 scale, out vec2 offset)
 {
     const uint base = b / 2 * 3, high = scale_word(weight, base + b % 2);

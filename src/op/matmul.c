@@ -14,7 +14,7 @@
 #define LANES_WANTED 131072u       /* fill a wide device */
 
 /* A family is a shader, in one form. All read the weights once for the rows that they hold. */
-typedef enum matmul_family { ROWS, LANES, TILE, DOT, COOPMAT, COOPMAT2 } matmul_family;
+typedef enum matmul_family { ROWS, LANES, TILE, HALF, DOT, COOPMAT, COOPMAT2 } matmul_family;
 static const struct {
     const char *module;            /* and the type's stem */
     pm_matmul_numerics numerics;
@@ -27,6 +27,8 @@ static const struct {
     [LANES] = {"matmul_lanes", PM_MATMUL_F32, PM_CAP_BIT(SUBGROUP), 0, PM_WEIGHT_GROUP,
                "x passed round by 8 lanes, for CPUs", "subgroups of 8 with shuffle"},
     [TILE] = {"matmul_tile", PM_MATMUL_F32, 0, 18432, 64, "tiles in shared memory", "18 KiB of shared memory"},
+    [HALF] = {"matmul_half", PM_MATMUL_MATRIX, PM_CAP_BIT(F16), 11800, 64, "tiles of f16 in shared memory",
+              "f16 arithmetic and 12 KiB of shared memory"},
     [DOT] = {"matmul_dot", PM_MATMUL_INT8, 0, 4096, 0, "packed dot products of x in 8-bit blocks",
              "x in 8-bit blocks and quantised weights"},
     [COOPMAT] = {"matmul_coopmat", PM_MATMUL_MATRIX, PM_CAP_BIT(COOPMAT), 0, 0, "KHR cooperative matrices of f16",
@@ -44,6 +46,7 @@ static const struct matmul_variant {
     {"rows1", ROWS, 1},       {"rows2", ROWS, 2},     {"rows4", ROWS, 4},       {"rows8", ROWS, 8},
     {"rows16", ROWS, 16},     {"rows32", ROWS, 32},   {"lanes1", LANES, 1},     {"lanes2", LANES, 2},
     {"lanes4", LANES, 4},     {"lanes8", LANES, 8},   {"lanes16", LANES, 16},   {"tile64", TILE, 64},
+    {"tile64_f16", HALF, 64},
     {"dot1", DOT, 1},         {"dot2", DOT, 2},       {"dot4", DOT, 4},         {"dot8", DOT, 8},
     {"dot16", DOT, 16},       {"dot32", DOT, 32},     {"dot64", DOT, 64},
     {"coopmat16", COOPMAT, 16}, {"coopmat32", COOPMAT, 32}, {"coopmat64", COOPMAT, 64}, {"coopmat2", COOPMAT2, 64},
@@ -122,7 +125,7 @@ static void cut_plain(const pm_vk_caps *caps, const pm_matmul *m, const struct m
         add_constant(&cut->key, PM_SPEC_MATMUL_SLICES, slices);
         cut->key.subgroup = caps->subgroup_min < caps->subgroup_max ? lanes : 0;
     }
-    if (v->family != TILE)
+    if (v->family != TILE && v->family != HALF)
         add_constant(&cut->key, PM_SPEC_MATMUL_TOKENS, v->rows);
 }
 

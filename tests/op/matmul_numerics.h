@@ -24,9 +24,10 @@ static const struct matmul_bound {
     matmul_numerics numerics;
     double rtol;
 } matmul_bounds[] = {
-    {"rows", MATMUL_F32, 1.5e-6},
-    {"lanes", MATMUL_F32, 1.5e-6},
-    {"tile", MATMUL_F32, 1.5e-6},
+    {"rows", MATMUL_F32, 3e-6},
+    {"lanes", MATMUL_F32, 3e-6},
+    {"tile", MATMUL_F32, 3e-6},
+    {"tile64_f16", MATMUL_F16, 0x1p-10 + 1.5e-6},
     {"coopmat", MATMUL_F16, 0x1p-10 + 1.5e-6},
     {"dot", MATMUL_INT8, 1.0 / 254 + 1.5e-6},
 };
