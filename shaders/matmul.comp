@@ -15,9 +15,9 @@
 // Bytes moved: the weights once for every TOKENS rows, x once for every LANES outputs (from
 // cache), y once. Operations: 2 rows n k. A load of x feeds 4 multiply-adds: from 8 rows or so
 // on, loads and multiply-adds bound it alike; matmul_tile.comp has 3 times fewer loads.
-// Reference: tests/ref/matmul.h, in double over exactly dequantised weights. Tolerance: 1.5e-6 of the sum of
-// |terms| (tests/op/matmul_numerics.h; 7.3e-7 was the worst seen, among the hard inputs), and
-// at most twice the error of a plain f32 sum from first term to last.
+// Reference: tests/ref/matmul.h, in double over exactly dequantised weights. Tolerance: 3e-6 of the sum of
+// |terms| (tests/op/matmul_numerics.h; 1.55e-6 was the worst seen, with outliers of x among the first of
+// 768 terms), and at most twice the error of a plain f32 sum from first term to last.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #include "weight.glsl"

@@ -19,8 +19,10 @@
 // 6 others; unpacking once for all rows.
 // Bound: the weights' bytes until those 14 instructions a row take longer than 18 to 36 bytes: from
 // some 8 rows on at 1 TB/s and 20 Tinst/s. navi21 (Mesa 22.3's compiler, no spills): with 1 row 16
-// registers and inverse throughput 324 against 1470 of matmul.comp, with 64 rows 80 registers, 12 waves
-// and 3440 against twice 5680 with 32 rows; before x took scalar loads 6511.
+// registers and inverse throughput 324 against 902 of matmul.comp (Q4_0), with 64 rows 80 registers, 12 waves
+// and 3440 against twice 5112 with 32 rows; before x took scalar loads 6511.
+// With 1 row there, this against matmul.comp: Q5_K 658 and 1246, Q3_K 696 and 1291, MXFP4 1530 and 1486,
+// IQ4_XS 2282 and 2238, IQ2_XS 1599 and 2187; with 32 rows 2308 and 5252, 2596 and 5297, 2932 and 5492, 3684 and 6244, 3249 and 6193.
 // CPU drivers have no such instruction: on lavapipe (Mesa 22.3, 2 busy cores, the demo model) prompts of 64 are 1.8 to
 // 2.6 times and generation 2.5 times and more slower than with matmul_lanes.comp.
 // Reference and tolerance: tests/op/test_quantise.c, the same numerics in C: 1.8e-7 of the sum of
