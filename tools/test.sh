@@ -5,7 +5,9 @@
 #      undefined-behaviour sanitizers,
 #   2. the suite under Vulkan validation, on lavapipe,
 #   3. every test on two independent Vulkan drivers, lavapipe and SwiftShader; only here what takes
-#      minutes of compiling and no other path through the code.
+#      minutes of compiling and no other path through the code,
+#   4. the op and model suites in a Debian 13 root, whose lavapipe has cooperative matrices
+#      (tests/root13.sh; where no root can be had, that is said).
 #
 #   PUMICE_ASSETS=DIR               real models and vectors (default: ../shared/assets, if there)
 #   PUMICE_SWIFTSHADER_ICD=FILE     SwiftShader's ICD file, where tools/swiftshader.sh does not find it
@@ -39,14 +41,23 @@ add_driver() {
 add_driver lavapipe "$(find /usr/share/vulkan/icd.d -name 'lvp_icd*.json' 2>/dev/null | head -n 1)"
 add_driver swiftshader "$(bash "$root/tools/swiftshader.sh" || true)"
 
-# The suite's own pipeline cache; a HOME for those that want one.
+# The Debian 13 root is a cache of the user's; pipelines are the suite's own. A HOME for those
+# that want one.
+export PUMICE_ROOT13=${PUMICE_ROOT13:-${XDG_CACHE_HOME:-${HOME:-$root/build-test}/.cache}/pumice/root13}
 export XDG_CACHE_HOME=$root/build-test/cache HOME=${HOME:-$root/build-test}
+
+stages=()
+# stage "title": the one before has ended.
+stage() {
+  stages+=("$SECONDS $1")
+  printf '\n== %s\n' "$1"
+}
 
 # build FOLDER cmake-options...
 build() {
   local folder=$1
   shift
-  printf '\n== building %s\n' "${folder##*/}"
+  stage "building ${folder##*/}"
   cmake -S "$root" -B "$folder" -G Ninja -DPUMICE_TESTS=ON -DPUMICE_WERROR=ON \
     -DPUMICE_ASSETS="$assets" -DPUMICE_TEST_DRIVERS="$drivers" "$@" >/dev/null
   cmake --build "$folder" -- --quiet
@@ -55,7 +66,7 @@ build() {
 # run FOLDER title ctest-options... The reasons of what was skipped stand above ctest's summary.
 run() {
   local folder=$1 log=$1/ctest.log status=0
-  printf '\n== %s\n' "$2"
+  stage "$2"
   shift 2
   (cd "$folder" && ctest --output-on-failure -j "$jobs" "$@" 2>&1) | tee "$log" | sed -u '/% tests passed/,$d' || status=$?
   grep -ihoE '^ *skipped: .*' "$folder/Testing/Temporary/LastTest.log" | sort | uniq -c || true
@@ -68,3 +79,15 @@ build "$root/build-test"
 run "$root/build-asan" "under the sanitizers, on lavapipe" -L '^(unit|sched|fuzz|op|tools)$' -E 'swiftshader|tools\.verify'
 PUMICE_VALIDATE=1 run "$root/build-test" "under Vulkan validation, on lavapipe" -LE '^(oracle|offline|cuda|mutants)$' -E 'swiftshader|tools\.verify'
 run "$root/build-test" "everything, on every driver"
+
+# Where no root can be had, root13.sh says why and exits with 77.
+stage "cooperative matrices, on Debian 13's lavapipe"
+status=0
+PUMICE_ASSETS=$assets bash "$root/tests/root13.sh" || status=$?
+[ "$status" -eq 0 ] || [ "$status" -eq 77 ] || exit "$status"
+
+stages+=("$SECONDS end")
+printf '\n== seconds\n'
+for ((i = 0; i + 1 < ${#stages[@]}; i++)); do
+  printf '%6d  %s\n' $((${stages[i + 1]%% *} - ${stages[i]%% *})) "${stages[i]#* }"
+done
