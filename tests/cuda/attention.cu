@@ -6,11 +6,11 @@
  * attention_prefill: one block for ROWS neighbouring rows of one sequence and a head. Tiles of
  *   KEYS keys and values are copied to shared memory; a thread has one row, with its own running
  *   maximum, and adds key after key (FlashAttention's loop, a tile in shared memory).
- * kv_store: token r's keys and values to its slot.
+ * kv_store: token r's keys and values to its slot; of blocks of 32, one thread makes each.
  *
  * Source: M. Milakov, N. Gimelshein, arXiv:1805.02867 (one-pass softmax); T. Dao,
  * arXiv:2307.08691; W. Kwon et al., arXiv:2309.06180 (pages). */
-#include "cuda/device.h"
+#include "cuda/dequant.h"
 #include "cuda/launch.h"
 
 #define THREADS 128u
@@ -23,7 +23,13 @@ static inline __device__ float kv_at(const cuda_kv *kv, const void *pages, uint3
                                      uint32_t d)
 {
     const uint64_t at = (((uint64_t)page * kv->page_tokens + index) * kv->kv_heads + h) * kv->head_dim + d;
-    return kv->f16 ? f16_of(((const uint16_t *)pages)[at]) : ((const float *)pages)[at];
+    const uint8_t *bytes = (const uint8_t *)pages;
+    switch (kv->type) {
+    case CUDA_KV_F16: return f16_of(((const uint16_t *)pages)[at]);
+    case CUDA_KV_F32: return ((const float *)pages)[at];
+    case CUDA_KV_Q8_0: return q8_0_value(bytes + at / 32 * 34, (int)(at % 32));
+    default: return q4_0_value(bytes + at / 32 * 18, (int)(at % 32));
+    }
 }
 
 static inline __device__ uint32_t first_key(uint32_t end, uint32_t window)
@@ -128,18 +134,53 @@ __global__ void attention_prefill(cuda_attention a)
 
 LAUNCHER(attention_prefill, cuda_attention)
 
+/* Block `at` of 32 elements:
+ *   Q8_0  d = max |x| / 127, q = x (1 / d), halves away from zero
+ *   Q4_0  d = the first x of max |x|, / -8, q = min(15, trunc(x (1 / d) + 8.5))
+ * in f32, d then rounded to f16; where that is zero, all of the block is. */
+static inline __device__ void store_block(uint32_t type, const float *x, uint8_t *pages, uint64_t at)
+{
+    float most = 0.0f;
+    for (int i = 0; i < 32; i++)
+        if (fabsf(x[i]) > fabsf(most))
+            most = x[i];
+    const float d = type == CUDA_KV_Q8_0 ? fabsf(most) / 127.0f : most / -8.0f;
+    const uint16_t stored = f16_from(d);
+    const float inverse = (stored & 0x7fff) != 0 ? 1.0f / d : 0.0f;
+    uint8_t *b = pages + at * (type == CUDA_KV_Q8_0 ? 34 : 18);
+    b[0] = (uint8_t)(inverse != 0.0f ? stored & 255 : 0);
+    b[1] = (uint8_t)(inverse != 0.0f ? stored >> 8 : 0);
+    for (int i = 0; i < 16; i++) {
+        const float low = x[i] * inverse, high = x[16 + i] * inverse;
+        if (type == CUDA_KV_Q8_0) {
+            b[2 + i] = (uint8_t)(int8_t)roundf(low);
+            b[18 + i] = (uint8_t)(int8_t)roundf(high);
+        } else {
+            b[2 + i] = (uint8_t)((int)fminf(low + 8.5f, 15.0f) | (int)fminf(high + 8.5f, 15.0f) << 4);
+        }
+    }
+}
+
 __global__ void kv_store(cuda_kv_store a)
 {
     const uint32_t width = a.kv.kv_heads * a.kv.head_dim, i = blockIdx.x * blockDim.x + threadIdx.x, row = blockIdx.y;
     if (i >= width)
         return;
     const uint64_t from = (uint64_t)row * a.stride + i, to = (uint64_t)a.slots[row] * width + i;
-    if (a.kv.f16) {
+    switch (a.kv.type) {
+    case CUDA_KV_F16:
         ((uint16_t *)a.kv.k)[to] = f16_from(a.k[from]);
         ((uint16_t *)a.kv.v)[to] = f16_from(a.v[from]);
-    } else {
+        return;
+    case CUDA_KV_F32:
         ((float *)a.kv.k)[to] = a.k[from];
         ((float *)a.kv.v)[to] = a.v[from];
+        return;
+    default: /* the thread of a block's first element has all of it */
+        if (i % 32 == 0) {
+            store_block(a.kv.type, a.k + from, (uint8_t *)a.kv.k, to / 32);
+            store_block(a.kv.type, a.v + from, (uint8_t *)a.kv.v, to / 32);
+        }
     }
 }
 
@@ -155,6 +196,16 @@ bool cuda_attention_prefill_run(const cuda_attention *a)
 {
     attention_prefill_launch(dims(div_up(a->rows_per_seq_max, ROWS), a->heads, a->seqs), dims(ROWS, 1, 1), *a);
     return cuda_launched("attention_prefill");
+}
+
+uint64_t cuda_kv_bytes(uint32_t type, uint64_t elements)
+{
+    switch (type) {
+    case CUDA_KV_F16: return elements * 2;
+    case CUDA_KV_F32: return elements * 4;
+    case CUDA_KV_Q8_0: return elements / 32 * 34;
+    default: return elements / 32 * 18;
+    }
 }
 
 bool cuda_kv_store_run(const cuda_kv_store *a)

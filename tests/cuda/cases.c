@@ -74,7 +74,9 @@ static void add_all(void)
 {
     static const pm_dtype types[] = {PM_DTYPE_F32, PM_DTYPE_F16, PM_DTYPE_BF16, PM_DTYPE_Q4_0, PM_DTYPE_Q4_1, PM_DTYPE_Q5_0,
                                      PM_DTYPE_Q5_1, PM_DTYPE_Q8_0, PM_DTYPE_Q2_K, PM_DTYPE_Q3_K, PM_DTYPE_Q4_K, PM_DTYPE_Q5_K,
-                                     PM_DTYPE_Q6_K, PM_DTYPE_IQ4_NL, PM_DTYPE_IQ4_XS, PM_DTYPE_MXFP4};
+                                     PM_DTYPE_Q6_K, PM_DTYPE_IQ4_NL, PM_DTYPE_IQ4_XS, PM_DTYPE_MXFP4, PM_DTYPE_IQ1_S,
+                                     PM_DTYPE_IQ1_M, PM_DTYPE_IQ2_XXS, PM_DTYPE_IQ2_XS, PM_DTYPE_IQ2_S, PM_DTYPE_IQ3_XXS,
+                                     PM_DTYPE_IQ3_S};
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++)
         add_type(types[i]);
     add_matmul(PM_DTYPE_F16, 1, 96, 4096, INPUT_NORMAL, true, ".f16x");
@@ -98,19 +100,23 @@ static void add_all(void)
     add_rows(CUDA_TOPK, "topk", 3, 32000, 64, INPUT_NORMAL, false);
     add_rows(CUDA_TOPK, "topk", 2, 31, 40, INPUT_LARGE, false); /* ties, and fewer than 40 */
     add_attention("pages", (cuda_case){.heads = 8, .kv_heads = 2, .head_dim = 128, .rotary_dim = 128, .page_tokens = 16, .seqs = 4,
-                  .past = {0, 14, 15, 16}, .fresh = {1, 1, 1, 1}, .kv_f16 = true});
+                  .past = {0, 14, 15, 16}, .fresh = {1, 1, 1, 1}, .kv_type = CUDA_KV_F16});
     add_attention("neox", (cuda_case){.heads = 4, .kv_heads = 4, .head_dim = 64, .rotary_dim = 64, .page_tokens = 32, .seqs = 1,
-                  .past = {999}, .fresh = {1}, .option = true});
+                  .past = {999}, .fresh = {1}, .option = true, .kv_type = CUDA_KV_F32});
     add_attention("partial", (cuda_case){.heads = 12, .kv_heads = 4, .head_dim = 80, .rotary_dim = 40, .page_tokens = 16, .seqs = 2,
-                  .past = {37, 200}, .fresh = {1, 1}, .window = 20});
+                  .past = {37, 200}, .fresh = {1, 1}, .window = 20, .kv_type = CUDA_KV_F32});
     add_attention("prompt", (cuda_case){.heads = 4, .kv_heads = 2, .head_dim = 64, .rotary_dim = 64, .page_tokens = 16, .seqs = 1,
-                  .past = {0}, .fresh = {70}, .kv_f16 = true});
+                  .past = {0}, .fresh = {70}, .kv_type = CUDA_KV_F16});
     add_attention("mixed", (cuda_case){.heads = 16, .kv_heads = 1, .head_dim = 96, .rotary_dim = 96, .page_tokens = 16, .seqs = 4,
-                  .past = {90, 0, 33, 64}, .fresh = {1, 40, 17, 1}, .option = true});
+                  .past = {90, 0, 33, 64}, .fresh = {1, 40, 17, 1}, .option = true, .kv_type = CUDA_KV_F32});
     add_attention("window", (cuda_case){.heads = 2, .kv_heads = 1, .head_dim = 256, .rotary_dim = 256, .page_tokens = 16, .seqs = 3,
-                  .past = {60, 0, 5}, .fresh = {1, 50, 9}, .window = 21, .kv_f16 = true});
+                  .past = {60, 0, 5}, .fresh = {1, 50, 9}, .window = 21, .kv_type = CUDA_KV_F16});
     add_attention("long", (cuda_case){.heads = 2, .kv_heads = 1, .head_dim = 32, .rotary_dim = 32, .page_tokens = 16, .seqs = 1,
-                  .past = {4096}, .fresh = {3}, .kv_f16 = true});
+                  .past = {4096}, .fresh = {3}, .kv_type = CUDA_KV_F16});
+    add_attention("q8_0", (cuda_case){.heads = 8, .kv_heads = 2, .head_dim = 64, .rotary_dim = 64, .page_tokens = 16, .seqs = 3,
+                  .past = {90, 0, 33}, .fresh = {1, 40, 17}, .kv_type = CUDA_KV_Q8_0});
+    add_attention("q4_0", (cuda_case){.heads = 6, .kv_heads = 3, .head_dim = 128, .rotary_dim = 128, .page_tokens = 32, .seqs = 3,
+                  .past = {160, 0, 31}, .fresh = {1, 33, 2}, .option = true, .window = 70, .kv_type = CUDA_KV_Q4_0});
 }
 
 const cuda_case *cuda_cases(uint32_t *count)
@@ -147,7 +153,8 @@ uint64_t cuda_case_elements(const cuda_case *c)
  * - rmsnorm, swiglu: a square root or an exp() of up to 3 + 2 |x| ulp: 4e-6 and 3e-5, as tests/op;
  * - rope: one rotation by a table rounded to f32: 1e-6;
  * - attention: exp() and f32 scores make 3e-5; an f16 key that lies between two f16 values may be
- *   rounded to either, half a unit of 2^-10 in a term of q k: 5e-4.
+ *   rounded to either, half a unit of 2^-10 in a term of q k: 5e-4; so may the scale of a block, and
+ *   the integers of blocks hardly ever differ (a step is one of dim terms of one of many scores).
  * atol is what flushed denormals make. */
 void cuda_case_bounds(const cuda_case *c, double *rtol, double *atol)
 {
@@ -156,7 +163,7 @@ void cuda_case_bounds(const cuda_case *c, double *rtol, double *atol)
     case CUDA_MATMUL: *rtol = 3e-6; break;
     case CUDA_RMSNORM: *rtol = 4e-6; break;
     case CUDA_ROPE: *rtol = 1e-6; break;
-    case CUDA_DECODE: case CUDA_PREFILL: *rtol = c->kv_f16 ? 5e-4 : 3e-5; break;
+    case CUDA_DECODE: case CUDA_PREFILL: *rtol = c->kv_type == CUDA_KV_F32 ? 3e-5 : 5e-4; break;
     case CUDA_SWIGLU: *rtol = 3e-5; break;
     default: *rtol = *atol = 0.0;
     }
@@ -216,6 +223,10 @@ static void make_blocks(const cuda_case *c, uint64_t seed, cuda_inputs *in)
             break;
         case PM_DTYPE_Q3_K: memcpy(block + 108, &d, 2); break;
         case PM_DTYPE_Q6_K: memcpy(block + 208, &d, 2); break;
+        case PM_DTYPE_IQ1_M: /* d in the upper nibbles of four words */
+            for (int i = 0; i < 4; i++)
+                block[49 + 2 * i] = (uint8_t)((block[49 + 2 * i] & 15) | (d >> (4 * i) & 15) << 4);
+            break;
         case PM_DTYPE_MXFP4: block[0] = (uint8_t)(110 + block[0] % 20); break;
         default: memcpy(block, &d, 2); break;
         }

@@ -11,7 +11,7 @@
 #include "op/harness.h"
 
 #define CUDA_SEQS_MAX 4u
-#define CUDA_CASES_MAX 160u
+#define CUDA_CASES_MAX 192u
 
 typedef enum cuda_op {
     CUDA_EMBEDDING,                /* rows tokens of a vocabulary of n, k wide */
@@ -35,7 +35,7 @@ typedef struct cuda_case {
     /* rope, attention: sequences with past[s] tokens in KV and fresh[s] rows */
     uint32_t heads, kv_heads, head_dim, rotary_dim, page_tokens, window, seqs;
     uint32_t past[CUDA_SEQS_MAX], fresh[CUDA_SEQS_MAX];
-    bool kv_f16;
+    cuda_kv_type kv_type;
 } cuda_case;
 
 typedef struct cuda_inputs {

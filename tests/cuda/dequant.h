@@ -16,6 +16,12 @@
     X(13, 256, 176, q5_k_value) X(14, 256, 210, q6_k_value) X(20, 32, 18, iq4_nl_value) X(23, 256, 136, iq4_xs_value)  \
     X(39, 32, 17, mxfp4_value)
 
+/* The same of types whose runs of weights are entries of a grid. */
+#define CUDA_CODEBOOK_TYPES(X)                                                                                         \
+    X(16, 256, 66, iq2_xxs_value)  X(17, 256, 74, iq2_xs_value)  X(18, 256, 98, iq3_xxs_value)                         \
+    X(19, 256, 50, iq1_s_value)    X(21, 256, 110, iq3_s_value)  X(22, 256, 82, iq2_s_value)                           \
+    X(29, 256, 56, iq1_m_value)
+
 static inline __device__ uint32_t u16_at(const uint8_t *p)
 {
     return p[0] | (uint32_t)p[1] << 8;
@@ -171,11 +177,107 @@ static inline __device__ float mxfp4_value(const uint8_t *b, int i)
     return ldexpf(q & 8 ? -size : size, b[0] - 127);
 }
 
-static inline __device__ float value_at(uint32_t type, const uint8_t *block, int i)
+/* Codebook types: 256 weights, eights i / 8 or fours i / 4, each an entry of the type's grid, laid out as
+ * src/gguf/codebook.h says: code i of a ternary entry, byte i of the others. */
+static inline __device__ int ternary(uint32_t entry, int i)
+{
+    return (int)(entry >> (8 * (i % 4) + 4 * (i / 4)) & 3);
+}
+
+/* IQ1: scale (code - 1 + or - 1/8) */
+static inline __device__ float iq1_value(uint32_t entry, int i, float d, uint32_t scale, bool negative)
+{
+    return d * (float)(2 * scale + 1) * ((float)(ternary(entry, i) - 1) + (negative ? -0.125f : 0.125f));
+}
+
+/* IQ1_S: f16 d, 32 bytes of low bits, eight u16: three upper bits for each of 4 entries, 3 bits of scale, sign
+ * of the eighth. */
+static inline __device__ float iq1_s_value(const uint8_t *b, int i, const uint32_t *grid)
+{
+    const uint32_t high = u16_at(b + 34 + i / 32 * 2);
+    const uint32_t entry = grid[b[2 + i / 8] + (high >> (i / 8 % 4 * 3) & 7) * 256];
+    return iq1_value(entry, i % 8, f16_at(b), high >> 12 & 7, high >> 15);
+}
+
+/* IQ1_M: 32 bytes of low bits; 32 nibbles of three upper bits and the eighth's sign; four u16 of four scales of
+ * 3 bits, for 16 weights each, whose upper nibbles are f16 d, lowest first. */
+static inline __device__ float iq1_m_value(const uint8_t *b, int i, const uint32_t *grid)
+{
+    const uint32_t high = b[32 + i / 16] >> (i / 8 % 2 * 4) & 15, scales = u16_at(b + 48 + i / 64 * 2);
+    const uint32_t d = (u16_at(b + 48) >> 12) + (u16_at(b + 50) >> 12) * 16 + (u16_at(b + 52) >> 12) * 256 +
+                       (u16_at(b + 54) >> 12) * 4096;
+    return iq1_value(grid[b[i / 8] + (high & 7) * 256], i % 8, f16_of((uint16_t)d), scales >> (i / 16 % 4 * 3) & 7, high > 7);
+}
+
+/* Sign i of 8: seven bits, the eighth makes the number of ones even. */
+static inline __device__ bool even_sign(uint32_t seven, int i)
+{
+    bool odd = false;
+    if (i < 7)
+        return seven >> i & 1;
+    for (int j = 0; j < 7; j++)
+        odd ^= seven >> j & 1;
+    return odd;
+}
+
+/* IQ2: scale times 8, 25 or 43. */
+static inline __device__ float iq2_value(uint32_t entry, int i, float d, uint32_t scale, bool negative)
+{
+    const int code = ternary(entry, i);
+    const float size = d * ((float)scale + 0.5f) * 0.25f * (code == 0 ? 8.0f : code == 1 ? 25.0f : 43.0f);
+    return negative ? -size : size;
+}
+
+/* IQ2_XXS: f16 d, eight times 4 bytes of entries and an u32: four seven signs, 4 bits of scale. */
+static inline __device__ float iq2_xxs_value(const uint8_t *b, int i, const uint32_t *grid)
+{
+    const uint8_t *run = b + 2 + i / 32 * 8;
+    const uint32_t signs = u32_at(run + 4);
+    return iq2_value(grid[run[i / 8 % 4]], i % 8, f16_at(b), signs >> 28, even_sign(signs >> (i / 8 % 4 * 7) & 127, i % 8));
+}
+
+/* IQ2_XS: f16 d, 32 u16: nine bits of entry, seven signs; 8 bytes of scales, a nibble for 16 weights. */
+static inline __device__ float iq2_xs_value(const uint8_t *b, int i, const uint32_t *grid)
+{
+    const uint32_t q = u16_at(b + 2 + i / 8 * 2);
+    return iq2_value(grid[q & 511], i % 8, f16_at(b), b[66 + i / 32] >> (i / 16 % 2 * 4) & 15, even_sign(q >> 9, i % 8));
+}
+
+/* IQ2_S: f16 d, 32 bytes of low bits, 32 of eight signs, 8 of upper pairs, 8 of scales as in IQ2_XS. */
+static inline __device__ float iq2_s_value(const uint8_t *b, int i, const uint32_t *grid)
+{
+    const uint32_t high = b[66 + i / 32] >> (i / 8 % 4 * 2) & 3;
+    return iq2_value(grid[b[2 + i / 8] + high * 256], i % 8, f16_at(b), b[74 + i / 32] >> (i / 16 % 2 * 4) & 15,
+                     b[34 + i / 8] >> (i % 8) & 1);
+}
+
+/* IQ3_XXS: f16 d, 64 bytes of entries, eight u32 as in IQ2_XXS. d (scale + 1/2) / 2 magnitude */
+static inline __device__ float iq3_xxs_value(const uint8_t *b, int i, const uint32_t *grid)
+{
+    const uint32_t signs = u32_at(b + 66 + i / 32 * 4), magnitude = grid[b[2 + i / 4]] >> (i % 4 * 8) & 255;
+    const float size = f16_at(b) * ((float)(signs >> 28) + 0.5f) * 0.5f * (float)magnitude;
+    return even_sign(signs >> (i / 8 % 4 * 7) & 127, i % 8) ? -size : size;
+}
+
+/* IQ3_S: f16 d, 64 bytes of low bits, 8 of ninth bits, 32 of eight signs, 4 of scales, a nibble for 32 weights.
+ * d (2 scale + 1) magnitude */
+static inline __device__ float iq3_s_value(const uint8_t *b, int i, const uint32_t *grid)
+{
+    const uint32_t high = b[66 + i / 32] >> (i / 4 % 8) & 1, scale = b[106 + i / 64] >> (i / 32 % 2 * 4) & 15;
+    const uint32_t magnitude = grid[b[2 + i / 4] + high * 256] >> (i % 4 * 8) & 255;
+    const float size = f16_at(b) * (float)(2 * scale + 1) * (float)magnitude;
+    return b[74 + i / 8] >> (i % 8) & 1 ? -size : size;
+}
+
+/* grid: cuda_codebook(type). */
+static inline __device__ float value_at(uint32_t type, const uint8_t *block, int i, const uint32_t *grid)
 {
     switch (type) {
 #define X(id, elements, bytes, value) case id: return value(block, i);
         CUDA_TYPES(X)
+#undef X
+#define X(id, elements, bytes, value) case id: return value(block, i, grid);
+        CUDA_CODEBOOK_TYPES(X)
 #undef X
     default: return NAN;
     }
@@ -186,6 +288,7 @@ static inline __host__ __device__ uint32_t block_elements(uint32_t type)
     switch (type) {
 #define X(id, elements, bytes, value) case id: return elements;
         CUDA_TYPES(X)
+        CUDA_CODEBOOK_TYPES(X)
 #undef X
     default: return 0;
     }
@@ -196,6 +299,7 @@ static inline __host__ __device__ uint32_t block_bytes(uint32_t type)
     switch (type) {
 #define X(id, elements, bytes, value) case id: return bytes;
         CUDA_TYPES(X)
+        CUDA_CODEBOOK_TYPES(X)
 #undef X
     default: return 0;
     }

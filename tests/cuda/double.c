@@ -3,6 +3,7 @@
 
 #include "base/half.h"
 #include "ref/attention.h"
+#include "ref/kv.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -77,6 +78,19 @@ static void double_rope(const cuda_case *c, const cuda_inputs *in, double *want,
         }
 }
 
+/* What is left of a head's keys or values once they are kept. */
+static void keep(cuda_kv_type type, float *x, uint32_t count)
+{
+    int8_t q[32];
+    for (uint32_t i = 0; i < count && type == CUDA_KV_F16; i++)
+        x[i] = pm_f16_to_f32(pm_f16_from_f32(x[i]));
+    for (uint32_t i = 0; i < count && (type == CUDA_KV_Q8_0 || type == CUDA_KV_Q4_0); i += 32) {
+        const uint16_t scale = type == CUDA_KV_Q8_0 ? ref_quantise_q8_0(x + i, q) : ref_quantise_q4_0(x + i, q);
+        for (int j = 0; j < 32; j++)
+            x[i + (uint32_t)j] = (float)(type == CUDA_KV_Q8_0 ? q[j] : q[j] - 8) * pm_f16_to_f32(scale);
+    }
+}
+
 static void double_attention(const cuda_case *c, const cuda_inputs *in, double *want, double *size)
 {
     const uint32_t kv_width = c->kv_heads * c->head_dim, group = c->heads / c->kv_heads;
@@ -92,11 +106,9 @@ static void double_attention(const cuda_case *c, const cuda_inputs *in, double *
             for (uint32_t i = 0; i < c->head_dim; i++) {
                 k[at + i] = (float)rotated[i];
                 v[at + i] = row[kv_width + i];
-                if (c->kv_f16) {
-                    k[at + i] = pm_f16_to_f32(pm_f16_from_f32(k[at + i]));
-                    v[at + i] = pm_f16_to_f32(pm_f16_from_f32(v[at + i]));
-                }
             }
+            keep(c->kv_type, k + at, c->head_dim);
+            keep(c->kv_type, v + at, c->head_dim);
         }
     for (uint32_t r = 0; r < in->rows; r++)
         for (uint32_t h = 0; h < c->heads; h++) {

@@ -125,6 +125,21 @@ static bool describe(cuda_kernels *table)
 
 #endif
 
+const uint32_t *cuda_codebook(uint32_t type)
+{
+    static const uint32_t *grids[64];
+    uint32_t count;
+    const uint32_t *entries = cuda_grid(type, &count);
+    if (entries == NULL || type >= sizeof(grids) / sizeof(grids[0]))
+        return NULL;
+    if (grids[type] == NULL) {
+        uint32_t *memory = (uint32_t *)alloc(count * sizeof(*memory));
+        if (memory != NULL && put(memory, entries, count * sizeof(*memory)))
+            grids[type] = memory;
+    }
+    return grids[type];
+}
+
 #ifdef __cplusplus
 extern "C" const cuda_kernels *TABLE(void);
 #endif

@@ -25,6 +25,7 @@ typedef struct cuda_embedding {
     const uint32_t *tokens;
     float *y;                      /* [rows, dim] */
     uint32_t rows, dim;
+    const uint32_t *grid;          /* of a codebook type: the function itself puts it here */
 } cuda_embedding;
 
 /* y[r,i] = sum over j of W[i,j] x[r,j], + bias[i] */
@@ -35,6 +36,7 @@ typedef struct cuda_matmul {
     const float *x;                /* [rows, x_stride] */
     float *y;                      /* [rows, y_stride] */
     uint32_t rows, n, k, x_stride, y_stride;
+    const uint32_t *grid;          /* as above */
 } cuda_matmul;
 
 /* x[r,:] += add[r,:] when add is given; y[r,:] = x[r,:] / sqrt(mean(x[r,:]^2) + epsilon) * w */
@@ -57,14 +59,19 @@ typedef struct cuda_rope {
     bool neox;
 } cuda_rope;
 
-/* Pages of keys and values: [pages, page_tokens, kv_heads, head_dim], f16 bits or f32. */
+/* What keys and values are kept in; the numbers of pm_kv_type. */
+typedef enum cuda_kv_type { CUDA_KV_F16, CUDA_KV_F32, CUDA_KV_Q8_0, CUDA_KV_Q4_0 } cuda_kv_type;
+
+/* Pages of keys and values: [pages, page_tokens, kv_heads, head_dim] of f16 bits, f32, or blocks of 32
+ * elements as a file has them. */
 typedef struct cuda_kv {
     void *k, *v;
-    bool f16;
+    uint32_t type;                 /* cuda_kv_type */
     uint32_t page_tokens, kv_heads, head_dim;
 } cuda_kv;
 
-/* Token r goes to slot page * page_tokens + index, rounded to nearest even when f16. */
+/* Token r goes to slot page * page_tokens + index: f16 rounded to nearest even, blocks by their formats'
+ * reference rounding. */
 typedef struct cuda_kv_store {
     cuda_kv kv;
     const float *k, *v;            /* [rows, stride] */
@@ -126,6 +133,9 @@ typedef struct cuda_kernels {
     bool (*argmax)(const cuda_argmax *);
     bool (*topk)(const cuda_topk *);
 } cuda_kernels;
+
+/* Bytes of `elements` keys or values, whole blocks. */
+uint64_t cuda_kv_bytes(uint32_t type, uint64_t elements);
 
 /* True when embedding and matmul read the type. */
 bool cuda_type_supported(uint32_t type);

@@ -11,6 +11,11 @@ extern "C" {
 /* After a launch: false, with error(), when it could not be made. */
 bool cuda_launched(const char *kernel);
 
+/* The grid of a codebook type (gguf/codebook.h): on the host; in device memory, which stays. NULL for another
+ * type. */
+const uint32_t *cuda_grid(uint32_t type, uint32_t *count);
+const uint32_t *cuda_codebook(uint32_t type);
+
 bool cuda_embedding_run(const cuda_embedding *a);
 bool cuda_matmul_run(const cuda_matmul *a);
 bool cuda_rmsnorm_run(const cuda_rmsnorm *a);

@@ -20,7 +20,7 @@ __global__ void matmul(cuda_matmul a)
     float sum[ROWS] = {0.0f};
     for (uint32_t j = 0; j < a.k; j += elements, block += bytes)
         for (uint32_t e = 0; e < elements; e++) {
-            const float w = value_at(a.type, block, (int)e);
+            const float w = value_at(a.type, block, (int)e, a.grid);
             for (uint32_t r = 0; r < rows; r++)
                 sum[r] += w * x[(uint64_t)r * a.x_stride + j + e];
         }
@@ -32,6 +32,8 @@ LAUNCHER(matmul, cuda_matmul)
 
 bool cuda_matmul_run(const cuda_matmul *a)
 {
-    matmul_launch(dims(div_up(a->n, THREADS), div_up(a->rows, ROWS), 1), dims(THREADS, 1, 1), *a);
+    cuda_matmul with_grid = *a;
+    with_grid.grid = cuda_codebook(a->type);
+    matmul_launch(dims(div_up(a->n, THREADS), div_up(a->rows, ROWS), 1), dims(THREADS, 1, 1), with_grid);
     return cuda_launched("matmul");
 }

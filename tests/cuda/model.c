@@ -241,7 +241,7 @@ static bool rotate(cuda_model *m, state *s, float *x, uint32_t heads, uint32_t r
 static bool attend(cuda_model *m, state *s, uint32_t index, bool kv_f16, uint32_t rows)
 {
     uint8_t *pages = (uint8_t *)s->pages + (uint64_t)index * 2 * s->kv_bytes;
-    const cuda_kv kv = {.k = pages, .v = pages + s->kv_bytes, .f16 = kv_f16, .page_tokens = PAGE_TOKENS,
+    const cuda_kv kv = {.k = pages, .v = pages + s->kv_bytes, .type = kv_f16 ? CUDA_KV_F16 : CUDA_KV_F32, .page_tokens = PAGE_TOKENS,
                         .kv_heads = m->kv_heads, .head_dim = m->head_dim};
     const cuda_kv_store store = {.kv = kv, .k = s->k, .v = s->v, .slots = s->slots, .rows = rows,
                                  .stride = m->kv_heads * m->head_dim};

@@ -24,5 +24,11 @@ for file in "$root"/tests/cuda/*.cu; do
     -I"$root/tests" -I"$root/src" -I"$root/include" -c "$file" -o "$objects/${name%.cu}.o"
   echo "compiled $name"
 done
+# The codebook types' grids, plain C.
+for file in "$root/src/gguf/codebook.c" "$root/tests/cuda/grid.c"; do
+  name=${file##*/}
+  "$nvcc" -O2 -Xcompiler -std=gnu11,-Wall,-Wextra,-fPIC -I"$root/tests" -I"$root/src" -I"$root/include" -c "$file" \
+    -o "$objects/${name%.c}.o"
+done
 "$nvcc" -shared -cudart static "$@" -o "$objects/library.so" "$objects"/*.o
 mv "$objects/library.so" "$out"

@@ -71,8 +71,8 @@ static bool run_attention(arena *a, const cuda_case *c, const cuda_inputs *in, f
     const uint32_t q_width = c->heads * c->head_dim, kv_width = c->kv_heads * c->head_dim;
     float *qkv = copy(a, in->x, in->x_count * 4);
     uint32_t *positions = copy(a, in->positions, in->total * 4), *slots = copy(a, in->slots, in->total * 4);
-    const uint64_t kv_bytes = (uint64_t)in->pages * c->page_tokens * kv_width * (c->kv_f16 ? 2 : 4);
-    const cuda_kv kv = {.k = room(a, kv_bytes), .v = room(a, kv_bytes), .f16 = c->kv_f16, .page_tokens = c->page_tokens,
+    const uint64_t kv_bytes = cuda_kv_bytes(c->kv_type, (uint64_t)in->pages * c->page_tokens * kv_width);
+    const cuda_kv kv = {.k = room(a, kv_bytes), .v = room(a, kv_bytes), .type = c->kv_type, .page_tokens = c->page_tokens,
                         .kv_heads = c->kv_heads, .head_dim = c->head_dim};
     const cuda_rope rope = {.x = qkv, .positions = positions, .frequencies = copy(a, in->frequencies, c->rotary_dim / 2 * 8),
                             .rows = in->total, .stride = in->width, .heads = c->heads + c->kv_heads, .head_dim = c->head_dim,

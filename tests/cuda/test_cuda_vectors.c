@@ -71,7 +71,20 @@ static void check_case(const cuda_case *c, replay_tally *t)
         fail_msg("%s: no vector; pumice-cuda-capture makes them", c->name);
 }
 
-static void run_ops(cuda_op first, cuda_op last)
+/* Rows that no capability is needed for run wherever their modules were built. */
+static void check_rows(cuda_op op, const replay_tally *t)
+{
+    uint32_t int8 = 0;
+    for (const replay_row *row = t->rows; row < t->rows + REPLAY_ROWS_MAX && row->name != NULL; row++) {
+        if (op == CUDA_MATMUL || op == CUDA_DECODE)
+            assert_int_equal(row->runs + row->lacking, t->vectors);
+        int8 += row->int8 ? row->runs : 0;
+    }
+    if (op == CUDA_MATMUL && pm_vk_module_exists("matmul_dot_q8_0") && int8 == 0)
+        fail_msg("no vector was compared with a matmul of 8-bit blocks");
+}
+
+static void run_ops(cuda_op first, cuda_op last, const char *what)
 {
     uint32_t count;
     replay_tally t = {0};
@@ -80,16 +93,16 @@ static void run_ops(cuda_op first, cuda_op last)
     for (uint32_t i = 0; i < count; i++)
         if (cases[i].op >= first && cases[i].op <= last)
             check_case(&cases[i], &t);
-    print_message("%u comparisons, %u with CUDA's vectors and %u with the host's; %u vectors not supported\n", t.runs, t.cuda,
-                  t.host, t.unsupported);
+    replay_report(what, &t);
+    check_rows(first, &t);
     assert_true(t.runs > 0 || first == CUDA_TOPK);
 }
 
-static void embeddings_are_those_of_the_vectors(void **state) { (void)state; run_ops(CUDA_EMBEDDING, CUDA_EMBEDDING); }
-static void matmuls_are_those_of_the_vectors(void **state) { (void)state; run_ops(CUDA_MATMUL, CUDA_MATMUL); }
-static void norms_and_rotations_are_those_of_the_vectors(void **state) { (void)state; run_ops(CUDA_RMSNORM, CUDA_ROPE); }
-static void attention_is_that_of_the_vectors(void **state) { (void)state; run_ops(CUDA_DECODE, CUDA_PREFILL); }
-static void the_rest_is_that_of_the_vectors(void **state) { (void)state; run_ops(CUDA_SWIGLU, CUDA_TOPK); }
+static void embeddings_are_those_of_the_vectors(void **state) { (void)state; run_ops(CUDA_EMBEDDING, CUDA_EMBEDDING, "embedding"); }
+static void matmuls_are_those_of_the_vectors(void **state) { (void)state; run_ops(CUDA_MATMUL, CUDA_MATMUL, "matmul"); }
+static void norms_and_rotations_are_those_of_the_vectors(void **state) { (void)state; run_ops(CUDA_RMSNORM, CUDA_ROPE, "rmsnorm, rope"); }
+static void attention_is_that_of_the_vectors(void **state) { (void)state; run_ops(CUDA_DECODE, CUDA_PREFILL, "attention"); }
+static void the_rest_is_that_of_the_vectors(void **state) { (void)state; run_ops(CUDA_SWIGLU, CUDA_TOPK, "swiglu, argmax, topk"); }
 
 static void every_vector_is_of_a_case(void **state)
 {

@@ -23,10 +23,11 @@ const char *vulkan_variant(const cuda_case *c, uint32_t index)
     }
 }
 
-double vulkan_rtol(const cuda_case *c, uint32_t index)
+pm_matmul_numerics vulkan_numerics(const cuda_case *c, uint32_t index)
 {
-    const char *name = vulkan_variant(c, index);
-    return strstr(name, "f16") != NULL || strstr(name, "coopmat") != NULL ? 0x1p-10 : 0.0;
+    if (c->op == CUDA_MATMUL)
+        return pm_matmul_variant_numerics(index);
+    return strstr(vulkan_variant(c, index), "coopmat") != NULL ? PM_MATMUL_MATRIX : PM_MATMUL_F32;
 }
 
 static test_buffer pack(pm_weight *weight, const cuda_inputs *in)
@@ -87,32 +88,41 @@ static void run_embedding(const cuda_case *c, const cuda_inputs *in, float *out)
     buffer_free(&y);
 }
 
-static bool run_matmul(const cuda_case *c, const cuda_inputs *in, uint32_t variant, float *out)
+/* x_q8 has bytes and no buffer yet: enough to ask. */
+static pm_matmul matmul_shape(const cuda_case *c)
 {
-    const uint32_t x_stride = pm_row_stride(c->k), y_stride = pm_row_stride(c->n);
-    pm_matmul m = {.weight = {.type = c->type, .n = c->n, .k = c->k}, .rows_max = c->rows, .x_stride = x_stride,
-                   .y_stride = y_stride};
-    if (!pm_matmul_variant_fits(variant, pm_vk_device_caps(harness_device()), &m))
-        return false;
-    test_buffer packed = pack(&m.weight, in), x = buffer_spread(in->x, c->rows, c->k, x_stride), rows = buffer_from(&c->rows, 4),
-                y = buffer_make((uint64_t)c->rows * y_stride * 4), bias = {0};
+    return (pm_matmul){.weight = {.type = c->type, .n = c->n, .k = c->k}, .x_q8 = {.bytes = pm_quantise_bytes(c->rows, c->k)},
+                       .rows_max = c->rows, .x_stride = pm_row_stride(c->k), .y_stride = pm_row_stride(c->n)};
+}
+
+static void run_matmul(const cuda_case *c, const cuda_inputs *in, uint32_t variant, float *out)
+{
+    pm_matmul m = matmul_shape(c);
+    test_buffer packed = pack(&m.weight, in), x = buffer_spread(in->x, c->rows, c->k, m.x_stride),
+                x_q8 = buffer_make(m.x_q8.bytes), rows = buffer_from(&c->rows, 4),
+                y = buffer_make((uint64_t)c->rows * m.y_stride * 4), bias = {0};
     if (in->bias != NULL) {
         bias = buffer_from(in->bias, c->n * 4);
         m.bias = bias.slice;
     }
     m.x = x.slice;
+    m.x_q8 = x_q8.slice;
     m.y = y.slice;
     m.rows = rows.slice;
     pm_vk_recorder *recorder = make_recorder();
+    if (pm_matmul_variant_numerics(variant) == PM_MATMUL_INT8) {
+        const pm_quantise q = {.x = m.x, .y = m.x_q8, .rows = m.rows, .rows_max = m.rows_max, .k = c->k, .x_stride = m.x_stride};
+        ok(pm_quantise_record(recorder, &q));
+    }
     ok(pm_matmul_record_variant(recorder, &m, variant));
     run_recorder(recorder);
-    read_rows(&y, c->rows, c->n, y_stride, out);
+    read_rows(&y, c->rows, c->n, m.y_stride, out);
     buffer_free(&packed);
     buffer_free(&x);
+    buffer_free(&x_q8);
     buffer_free(&rows);
     buffer_free(&y);
     buffer_free(&bias);
-    return true;
 }
 
 static void run_rmsnorm(const cuda_case *c, const cuda_inputs *in, float *out)
@@ -186,20 +196,24 @@ static test_buffer rope_table(const cuda_case *c, const cuda_inputs *in)
     return table;
 }
 
-/* Rotates and stores all rows, then attends with the fresh ones, which come first. */
-static bool run_attention(const cuda_case *c, const cuda_inputs *in, uint32_t variant, float *out)
+static pm_attention attention_shape(const cuda_case *c, const cuda_inputs *in)
 {
-    const uint32_t q_width = c->heads * c->head_dim, out_stride = pm_row_stride(q_width);
-    const pm_kv_layout layout = {c->kv_f16 ? PM_KV_F16 : PM_KV_F32, c->kv_heads, c->head_dim, c->page_tokens};
     uint32_t most = 0;
     for (uint32_t s = 0; s < c->seqs; s++)
         most = c->fresh[s] > most ? c->fresh[s] : most;
-    pm_attention a = {.layout = layout, .rows_max = in->rows, .seqs_max = c->seqs, .rows_per_seq_max = most,
-                      .kv_len_max = in->context, .heads = c->heads, .q_stride = in->width, .out_stride = out_stride,
-                      .table_stride = in->table_stride, .scale = (float)(1.0 / sqrt((double)c->head_dim)),
-                      .window = c->window};
-    if (c->op != CUDA_ROPE && !pm_attention_variant_fits(variant, pm_vk_device_caps(harness_device()), &a))
-        return false;
+    return (pm_attention){.layout = {(pm_kv_type)c->kv_type, c->kv_heads, c->head_dim, c->page_tokens}, .rows_max = in->rows,
+                          .seqs_max = c->seqs, .rows_per_seq_max = most, .kv_len_max = in->context, .heads = c->heads,
+                          .q_stride = in->width, .out_stride = pm_row_stride(c->heads * c->head_dim),
+                          .table_stride = in->table_stride, .scale = (float)(1.0 / sqrt((double)c->head_dim)),
+                          .window = c->window};
+}
+
+/* Rotates and stores all rows, then attends with the fresh ones, which come first. */
+static void run_attention(const cuda_case *c, const cuda_inputs *in, uint32_t variant, float *out)
+{
+    pm_attention a = attention_shape(c, in);
+    const uint32_t q_width = c->heads * c->head_dim, out_stride = a.out_stride;
+    const pm_kv_layout layout = a.layout;
     test_buffer qkv = buffer_from(in->x, in->x_count * 4), table = rope_table(c, in),
                 positions = buffer_from(in->positions, in->total * 4), slots = buffer_from(in->slots, in->total * 4),
                 kv = buffer_make(in->pages * pm_kv_page_bytes(&layout)), total = buffer_from(&in->total, 4),
@@ -239,20 +253,32 @@ static bool run_attention(const cuda_case *c, const cuda_inputs *in, uint32_t va
     test_buffer *all[] = {&qkv, &table, &positions, &slots, &kv, &total, &y, &tables, &row_seq, &row_start, &kv_len, &rows, &scratch};
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
         buffer_free(all[i]);
-    return true;
 }
 
-bool vulkan_run(const cuda_case *c, const cuda_inputs *in, uint32_t index, float *out)
+const char *vulkan_lacks(const cuda_case *c, const cuda_inputs *in, uint32_t index)
 {
+    const pm_vk_caps *caps = pm_vk_device_caps(harness_device());
     if ((c->op == CUDA_EMBEDDING || c->op == CUDA_MATMUL) && !pm_weight_supported(c->type))
-        return false;
+        return "weights of this type";
+    if (c->op == CUDA_MATMUL) {
+        const pm_matmul m = matmul_shape(c);
+        return pm_matmul_variant_lacks(index, caps, &m);
+    }
+    if (c->op != CUDA_DECODE && c->op != CUDA_PREFILL)
+        return NULL;
+    const pm_attention a = attention_shape(c, in);
+    return pm_attention_variant_lacks(index, caps, &a);
+}
+
+void vulkan_run(const cuda_case *c, const cuda_inputs *in, uint32_t index, float *out)
+{
     switch (c->op) {
-    case CUDA_EMBEDDING: run_embedding(c, in, out); return true;
-    case CUDA_MATMUL: return run_matmul(c, in, index, out);
-    case CUDA_RMSNORM: run_rmsnorm(c, in, out); return true;
-    case CUDA_ROPE: case CUDA_DECODE: case CUDA_PREFILL: return run_attention(c, in, index, out);
-    case CUDA_SWIGLU: run_swiglu(c, in, out); return true;
-    case CUDA_ARGMAX: run_argmax(c, in, out); return true;
-    default: return false;
+    case CUDA_EMBEDDING: run_embedding(c, in, out); return;
+    case CUDA_MATMUL: run_matmul(c, in, index, out); return;
+    case CUDA_RMSNORM: run_rmsnorm(c, in, out); return;
+    case CUDA_ROPE: case CUDA_DECODE: case CUDA_PREFILL: run_attention(c, in, index, out); return;
+    case CUDA_SWIGLU: run_swiglu(c, in, out); return;
+    case CUDA_ARGMAX: run_argmax(c, in, out); return;
+    case CUDA_TOPK: pm_assert(false); /* no op on the device: vulkan_variant() names none */
     }
 }
