@@ -127,7 +127,8 @@ static void capture_model(const options *o, const cuda_kernels *kernels, const c
         die(name, why);
     const uint32_t vocab = cuda_model_vocab(model);
     float *logits = malloc((uint64_t)count * vocab * sizeof(*logits)), *values = malloc(c->positions * MODEL_VALUES * sizeof(*values));
-    if (logits == NULL || values == NULL || !cuda_model_score(model, tokens, count, c->chunk, true, logits))
+    if (logits == NULL || values == NULL || 
+        !cuda_model_score(model, tokens, count, &(cuda_model_pass){.chunk = c->chunk, .kv_f16 = true}, logits))
         die(name, kernels->error());
     for (uint32_t i = 0; i < c->positions; i++)
         cuda_model_record(logits + (uint64_t)cuda_model_position(c, count, i) * vocab, vocab, values + i * MODEL_VALUES);

@@ -154,6 +154,7 @@ const cuda_kernels *TABLE(void)
     table.put = put;
     table.get = get;
     table.embedding = cuda_embedding_run;
+    table.round_rows = cuda_round_run;
     table.matmul = cuda_matmul_run;
     table.rmsnorm = cuda_rmsnorm_run;
     table.rope = cuda_rope_run;

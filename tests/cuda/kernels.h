@@ -28,6 +28,21 @@ typedef struct cuda_embedding {
     const uint32_t *grid;          /* of a codebook type: the function itself puts it here */
 } cuda_embedding;
 
+/* What a matmul does to its factors and its sums, all in f32. */
+typedef enum cuda_precision {
+    CUDA_PLAIN,                    /* nothing; terms are added in order */
+    CUDA_BLOCKS,                   /* nothing; sums of 32 terms are added in order */
+    CUDA_HALF,                     /* weights rounded to f16, and x by cuda_round */
+    CUDA_BYTES,                    /* x rounded to 8 bits by cuda_round */
+} cuda_precision;
+
+/* y = x as a matmul of that precision takes it, in f32. */
+typedef struct cuda_round {
+    const float *x;                /* [rows, k] */
+    float *y;                      /* [rows, k] */
+    uint32_t rows, k, precision;   /* CUDA_HALF or CUDA_BYTES */
+} cuda_round;
+
 /* y[r,i] = sum over j of W[i,j] x[r,j], + bias[i] */
 typedef struct cuda_matmul {
     const uint8_t *w;              /* the file's blocks, [n, k] */
@@ -37,6 +52,7 @@ typedef struct cuda_matmul {
     float *y;                      /* [rows, y_stride] */
     uint32_t rows, n, k, x_stride, y_stride;
     const uint32_t *grid;          /* as above */
+    uint32_t precision;            /* cuda_precision; CUDA_HALF and CUDA_BYTES: x is rounded already */
 } cuda_matmul;
 
 /* x[r,:] += add[r,:] when add is given; y[r,:] = x[r,:] / sqrt(mean(x[r,:]^2) + epsilon) * w */
@@ -123,6 +139,7 @@ typedef struct cuda_kernels {
     bool (*put)(void *device, const void *host, size_t bytes);
     bool (*get)(void *host, const void *device, size_t bytes); /* after all that was launched */
     bool (*embedding)(const cuda_embedding *);
+    bool (*round_rows)(const cuda_round *);
     bool (*matmul)(const cuda_matmul *);
     bool (*rmsnorm)(const cuda_rmsnorm *);
     bool (*rope)(const cuda_rope *);

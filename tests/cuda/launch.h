@@ -17,6 +17,7 @@ const uint32_t *cuda_grid(uint32_t type, uint32_t *count);
 const uint32_t *cuda_codebook(uint32_t type);
 
 bool cuda_embedding_run(const cuda_embedding *a);
+bool cuda_round_run(const cuda_round *a);
 bool cuda_matmul_run(const cuda_matmul *a);
 bool cuda_rmsnorm_run(const cuda_rmsnorm *a);
 bool cuda_rope_run(const cuda_rope *a);

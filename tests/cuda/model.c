@@ -210,6 +210,8 @@ uint32_t cuda_model_vocab(const cuda_model *m)
 
 /* Device memory of one score. */
 typedef struct state {
+    const cuda_model_pass *pass;
+    void *rounded;                 /* [chunk, the widest k] of a matmul's x */
     void *x, *last, *normed, *q, *k, *v, *mix, *gate_up, *act, *logits; /* f32 */
     void *tokens, *positions, *slots, *row_seq, *row_start, *table;     /* u32 */
     void *pages;                   /* [layers, K then V] */
@@ -217,11 +219,13 @@ typedef struct state {
     uint32_t page_count;
 } state;
 
-static bool linear(cuda_model *m, const matrix *w, const float *x, float *y, uint32_t y_stride, uint32_t rows)
+static bool linear(cuda_model *m, state *s, const matrix *w, const float *x, float *y, uint32_t y_stride, uint32_t rows)
 {
-    const cuda_matmul a = {.w = w->w, .type = w->type, .bias = w->bias, .x = x, .y = y, .rows = rows, .n = w->n, .k = w->k,
-                           .x_stride = w->k, .y_stride = y_stride};
-    return m->kernels->matmul(&a);
+    const bool rounds = s->pass->precision == CUDA_HALF || s->pass->precision == CUDA_BYTES;
+    const cuda_round r = {.x = x, .y = s->rounded, .rows = rows, .k = w->k, .precision = s->pass->precision};
+    const cuda_matmul a = {.w = w->w, .type = w->type, .bias = w->bias, .x = rounds ? s->rounded : x, .y = y, .rows = rows,
+                           .n = w->n, .k = w->k, .x_stride = w->k, .y_stride = y_stride, .precision = s->pass->precision};
+    return (!rounds || m->kernels->round_rows(&r)) && m->kernels->matmul(&a);
 }
 
 static bool norm(cuda_model *m, state *s, const float *w, const float *add, uint32_t rows)
@@ -238,37 +242,38 @@ static bool rotate(cuda_model *m, state *s, float *x, uint32_t heads, uint32_t r
     return m->kernels->rope(&a);
 }
 
-static bool attend(cuda_model *m, state *s, uint32_t index, bool kv_f16, uint32_t rows)
+static bool attend(cuda_model *m, state *s, uint32_t index, uint32_t rows)
 {
     uint8_t *pages = (uint8_t *)s->pages + (uint64_t)index * 2 * s->kv_bytes;
-    const cuda_kv kv = {.k = pages, .v = pages + s->kv_bytes, .type = kv_f16 ? CUDA_KV_F16 : CUDA_KV_F32, .page_tokens = PAGE_TOKENS,
+    const cuda_kv kv = {.k = pages, .v = pages + s->kv_bytes, .type = s->pass->kv_f16 ? CUDA_KV_F16 : CUDA_KV_F32, .page_tokens = PAGE_TOKENS,
                         .kv_heads = m->kv_heads, .head_dim = m->head_dim};
     const cuda_kv_store store = {.kv = kv, .k = s->k, .v = s->v, .slots = s->slots, .rows = rows,
                                  .stride = m->kv_heads * m->head_dim};
     const cuda_attention a = {.kv = kv, .q = s->q, .out = s->mix, .block_tables = s->table, .row_seq = s->row_seq,
                               .positions = s->positions, .row_start = s->row_start, .rows = rows, .rows_per_seq_max = rows,
                               .seqs = 1, .heads = m->heads, .q_stride = m->heads * m->head_dim, .table_stride = s->page_count,
-                              .window = m->window, .scale = 1.0f / sqrtf((float)m->head_dim)};
+                              .window = m->window,
+                              .scale = (s->pass->scale > 0.0f ? s->pass->scale : 1.0f) / sqrtf((float)m->head_dim)};
     return m->kernels->kv_store(&store) && (rows == 1 ? m->kernels->attention_decode : m->kernels->attention_prefill)(&a);
 }
 
-static bool run_layer(cuda_model *m, state *s, uint32_t index, bool kv_f16, uint32_t rows)
+static bool run_layer(cuda_model *m, state *s, uint32_t index, uint32_t rows)
 {
     const layer *l = &m->layer[index];
     const cuda_swiglu swiglu = {.gate_up = s->gate_up, .y = s->act, .rows = rows, .hidden = m->hidden};
     return norm(m, s, l->attention_norm, index > 0 ? s->last : NULL, rows) &&
-           linear(m, &l->q, s->normed, s->q, m->heads * m->head_dim, rows) &&
-           linear(m, &l->k, s->normed, s->k, m->kv_heads * m->head_dim, rows) &&
-           linear(m, &l->v, s->normed, s->v, m->kv_heads * m->head_dim, rows) && rotate(m, s, s->q, m->heads, rows) &&
-           rotate(m, s, s->k, m->kv_heads, rows) && attend(m, s, index, kv_f16, rows) &&
-           linear(m, &l->out, s->mix, s->last, m->dim, rows) && norm(m, s, l->ffn_norm, s->last, rows) &&
-           linear(m, &l->gate, s->normed, s->gate_up, 2 * m->hidden, rows) &&
-           linear(m, &l->up, s->normed, (float *)s->gate_up + m->hidden, 2 * m->hidden, rows) && m->kernels->swiglu(&swiglu) &&
-           linear(m, &l->down, s->act, s->last, m->dim, rows);
+           linear(m, s, &l->q, s->normed, s->q, m->heads * m->head_dim, rows) &&
+           linear(m, s, &l->k, s->normed, s->k, m->kv_heads * m->head_dim, rows) &&
+           linear(m, s, &l->v, s->normed, s->v, m->kv_heads * m->head_dim, rows) && rotate(m, s, s->q, m->heads, rows) &&
+           rotate(m, s, s->k, m->kv_heads, rows) && attend(m, s, index, rows) &&
+           linear(m, s, &l->out, s->mix, s->last, m->dim, rows) && norm(m, s, l->ffn_norm, s->last, rows) &&
+           linear(m, s, &l->gate, s->normed, s->gate_up, 2 * m->hidden, rows) &&
+           linear(m, s, &l->up, s->normed, (float *)s->gate_up + m->hidden, 2 * m->hidden, rows) && m->kernels->swiglu(&swiglu) &&
+           linear(m, s, &l->down, s->act, s->last, m->dim, rows);
 }
 
 /* Rows first .. first + rows - 1. */
-static bool run_chunk(cuda_model *m, state *s, const int32_t *tokens, uint32_t first, uint32_t rows, bool kv_f16, float *logits)
+static bool run_chunk(cuda_model *m, state *s, const int32_t *tokens, uint32_t first, uint32_t rows, float *logits)
 {
     uint32_t *host = calloc(4 * (uint64_t)rows + 2, sizeof(*host));
     if (host == NULL)
@@ -289,17 +294,21 @@ static bool run_chunk(cuda_model *m, state *s, const int32_t *tokens, uint32_t f
                                       .rows = rows, .dim = m->dim};
     ran = ran && m->kernels->embedding(&embedding);
     for (uint32_t i = 0; i < m->layers && ran; i++)
-        ran = run_layer(m, s, i, kv_f16, rows);
-    return ran && norm(m, s, m->output_norm, s->last, rows) && linear(m, &m->output, s->normed, s->logits, m->vocab, rows) &&
+        ran = run_layer(m, s, i, rows);
+    return ran && norm(m, s, m->output_norm, s->last, rows) && linear(m, s, &m->output, s->normed, s->logits, m->vocab, rows) &&
            m->kernels->get(logits + (uint64_t)first * m->vocab, s->logits, (uint64_t)rows * m->vocab * sizeof(float));
 }
 
-bool cuda_model_score(cuda_model *m, const int32_t *tokens, uint32_t count, uint32_t chunk, bool kv_f16, float *logits)
+bool cuda_model_score(cuda_model *m, const int32_t *tokens, uint32_t count, const cuda_model_pass *pass, float *logits)
 {
-    state s = {.page_count = (count + PAGE_TOKENS - 1) / PAGE_TOKENS};
+    const uint32_t chunk = pass->chunk;
+    state s = {.pass = pass, .page_count = (count + PAGE_TOKENS - 1) / PAGE_TOKENS};
     const uint64_t kv_width = (uint64_t)m->kv_heads * m->head_dim, q_width = (uint64_t)m->heads * m->head_dim;
-    s.kv_bytes = s.page_count * PAGE_TOKENS * kv_width * (kv_f16 ? 2 : 4);
+    s.kv_bytes = s.page_count * PAGE_TOKENS * kv_width * (pass->kv_f16 ? 2 : 4);
+    uint64_t widest = m->hidden > m->dim ? m->hidden : m->dim;
+    widest = q_width > widest ? q_width : widest;
     const struct { void **memory; uint64_t bytes; } rooms[] = {
+        {&s.rounded, chunk * widest * 4},
         {&s.x, chunk * m->dim * 4ull},          {&s.last, chunk * m->dim * 4ull},
         {&s.normed, chunk * m->dim * 4ull},     {&s.q, chunk * q_width * 4},
         {&s.k, chunk * kv_width * 4},           {&s.v, chunk * kv_width * 4},
@@ -318,7 +327,7 @@ bool cuda_model_score(cuda_model *m, const int32_t *tokens, uint32_t count, uint
         ran = m->kernels->put((uint32_t *)s.table + i, &page, sizeof(page));
     }
     for (uint32_t first = 0; first < count && ran; first += chunk)
-        ran = run_chunk(m, &s, tokens, first, count - first < chunk ? count - first : chunk, kv_f16, logits);
+        ran = run_chunk(m, &s, tokens, first, count - first < chunk ? count - first : chunk, logits);
     for (size_t i = 0; i < sizeof(rooms) / sizeof(rooms[0]); i++)
         m->kernels->release(*rooms[i].memory);
     return ran;

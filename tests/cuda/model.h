@@ -15,8 +15,14 @@ cuda_model *cuda_model_open(const cuda_kernels *kernels, const char *path, char 
 void cuda_model_close(cuda_model *model); /* NULL is fine */
 uint32_t cuda_model_vocab(const cuda_model *model);
 
-/* logits: [count, vocab], of every position; `chunk` rows at a time (1: as if decoding). K and V
- * are rounded to f16 or kept. False: the kernels' error(). */
-bool cuda_model_score(cuda_model *model, const int32_t *tokens, uint32_t count, uint32_t chunk, bool kv_f16, float *logits);
+typedef struct cuda_model_pass {
+    uint32_t chunk;                /* rows at a time; 1: as if decoding */
+    bool kv_f16;                   /* K and V are rounded to f16, else kept */
+    cuda_precision precision;      /* of every matmul */
+    float scale;                   /* of the scores, besides 1 / sqrt(head_dim): 1, or 0 for 1; another plants an error */
+} cuda_model_pass;
+
+/* logits: [count, vocab], of every position. False: the kernels' error(). */
+bool cuda_model_score(cuda_model *model, const int32_t *tokens, uint32_t count, const cuda_model_pass *pass, float *logits);
 
 #endif /* PM_TEST_CUDA_MODEL_H */

@@ -42,7 +42,7 @@ static void agrees_with_transformers(void **state)
     static const uint32_t chunks[] = {TOKENS, 7, 1};
     for (size_t c = 0; c < 3; c++) {
         double error = 0.0, power = 0.0;
-        assert_true(cuda_model_score(model, tokens, TOKENS, chunks[c], false, got));
+        assert_true(cuda_model_score(model, tokens, TOKENS, &(cuda_model_pass){.chunk = chunks[c]}, got));
         for (size_t i = 0; i < floats; i++) {
             error += ((double)got[i] - (double)want[i]) * ((double)got[i] - (double)want[i]);
             power += (double)want[i] * (double)want[i];

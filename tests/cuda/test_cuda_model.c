@@ -1,14 +1,24 @@
 /* test_cuda_model.c - whole models: Pumice's logits against the reference kernels', end to end.
  *
  * The reference is model.c, a forward pass out of the kernels of this folder: on the GPU where
- * nvcc's build and an NVIDIA GPU are there, else gcc's build. A table per model has, beside Pumice
- * against the reference, two controls: the reference against itself with other rows at a time,
- * and Pumice's first variants against those it chooses. Pumice passes when its KL divergence, mean
- * and 99th percentile, is at most 1.5 times the greater control's. Controls may be next to nothing,
- * when both sides add in the same order; the floor is then what storing K and V in f16 costs the
- * reference, which is in the table, too: Pumice and the reference both do that, and a key that
- * lies between two f16 values goes to either. Perplexities must differ by less than their
- * standard error, and as many positions agree in their first token as those of the controls.
+ * nvcc's build and an NVIDIA GPU are there, else gcc's build; it adds the terms of a sum in order. A
+ * table per model has, beside Pumice against the reference:
+ *
+ *   control, f32   the reference with other rows at a time and sums in blocks of 32, as another batch size
+ *                  makes cuBLAS take another kernel: what two right implementations in f32 differ by, keys that f16
+ *                  rounds to either side included
+ *   control, f16   the reference with weights and x of every matmul rounded to f16, as cuBLAS takes them
+ *   control, int8  the reference with x of every matmul rounded to 8 bits in blocks of 32
+ *   control        Pumice's first variants against those it chooses
+ *
+ * Each Pumice is held to the control of its own precision: KL, mean and 99th percentile, at most 1.5 times
+ * it. First variants are f32; rows of f16 and of 8 bits are forced to have their own line, on the demo model; what
+ * Pumice chooses is held to the control of what it chose. Besides, perplexities differ by less than
+ * their standard error, and first tokens agree as often as those of the control less a hundredth.
+ *
+ * No floor: the controls are differences that rounding really makes, so that the criterion can fail, which
+ * planted errors show: the reference with the scores of attention a thousandth too large must not pass as
+ * f32, with a hundredth not as f16, with a tenth not as int8.
  *
  * The vectors of whole models (model_cases.h) are replayed, too: from them KL is a sum over the 64
  * first tokens and one class of all others. */
@@ -25,6 +35,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define MARGIN 1.5
 
 typedef struct subject {
     const cuda_model_case *c;
@@ -63,7 +75,7 @@ static float *run_pumice(const subject *s, const char *variants)
 
 static const cuda_kernels *kernels;
 
-static float *run_reference(const subject *s, uint32_t chunk, bool kv_f16)
+static float *run_reference(const subject *s, const cuda_model_pass *pass)
 {
     char why[512];
     cuda_model *model = cuda_model_open(kernels, s->path, why, sizeof(why));
@@ -72,7 +84,7 @@ static float *run_reference(const subject *s, uint32_t chunk, bool kv_f16)
         fail_msg("%s", why);
     assert_int_equal(cuda_model_vocab(model), s->vocab);
     assert_non_null(logits);
-    if (!cuda_model_score(model, s->tokens, s->count, chunk, kv_f16, logits))
+    if (!cuda_model_score(model, s->tokens, s->count, pass, logits))
         fail_msg("%s", kernels->error());
     cuda_model_close(model);
     return logits;
@@ -86,11 +98,23 @@ static divergence row(const subject *s, const char *what, const float *a, const 
     return d;
 }
 
-static void hold(const char *what, const char *statistic, double kl, double control, double floor_kl)
+/* What of the criterion `d` does not meet; NULL = it passes. */
+static const char *misses(const divergence *d, const divergence *control)
 {
-    if (!(kl <= fmax(1.5 * control, floor_kl)))
-        fail_msg("%s: %s KL %.2e, expected at most 1.5 times the control's %.2e, or %.2e that f16 KV costs", what, statistic, kl,
-                 control, floor_kl);
+    return !(d->kl_mean <= MARGIN * control->kl_mean)   ? "mean KL"
+           : !(d->kl_p99 <= MARGIN * control->kl_p99)   ? "99th percentile of KL"
+           : !(fabs(d->ppl_difference) <= d->ppl_error) ? "perplexity"
+           : !(d->top1 >= control->top1 - 0.01)         ? "first tokens"
+                                                        : NULL;
+}
+
+static void hold(const char *model, const char *what, const divergence *d, const divergence *control)
+{
+    const char *missed = misses(d, control);
+    if (missed != NULL)
+        fail_msg("%s, %s: %s: KL mean %.2e and p99 %.2e, expected at most 1.5 times the control's %.2e and %.2e; perplexity "
+                 "off by %.2e, standard error %.2e; first tokens %.3f, the control's %.3f", model, what, missed, d->kl_mean,
+                 d->kl_p99, control->kl_mean, control->kl_p99, d->ppl_difference, d->ppl_error, d->top1, control->top1);
 }
 
 /* KL of a recorded position from Pumice's logits, over its first tokens and all others as one. */
@@ -111,9 +135,10 @@ static double recorded_kl(const float *values, const float *logits, uint32_t voc
     return rest_a > 1e-9 && rest_b > 1e-9 ? kl + rest_a * log(rest_a / rest_b) : kl;
 }
 
-static void replay_vector(const subject *s, const cuda_vector *v, double control, double floor_kl)
+/* `other`: the f32 control's logits, or those of the control of what Pumice chose. */
+static void replay_vector(const subject *s, const cuda_vector *v, const float *other)
 {
-    double kl = 0.0, delta = 0.0;
+    double kl = 0.0, control = 0.0, delta = 0.0;
     uint32_t top1 = 0;
     if (v->inputs != cuda_model_inputs(s->path, s->tokens, s->count))
         fail_msg("%s: the model or its tokens are not those that the vector was made of", v->name);
@@ -126,6 +151,8 @@ static void replay_vector(const subject *s, const cuda_vector *v, double control
         double size = 0.0;
         cuda_model_record(logits, s->vocab, mine);
         kl += recorded_kl(values, logits, s->vocab) / s->c->positions;
+        control += recorded_kl(values, other + (uint64_t)cuda_model_position(s->c, s->count, i) * s->vocab, s->vocab) /
+                   s->c->positions;
         top1 += values[0] == mine[0];
         for (uint32_t j = 0; j < MODEL_TOP; j++) {
             const uint32_t id = (uint32_t)values[j];
@@ -139,13 +166,14 @@ static void replay_vector(const subject *s, const cuda_vector *v, double control
             fail_msg("%s, position %u: the logits' sum is %.6g, expected %.6g", v->name, i, (double)mine[2 * MODEL_TOP + 2],
                      (double)values[2 * MODEL_TOP + 2]);
     }
-    print_message("  recorded by %s (%s): %u positions, first tokens %u the same, greatest difference %.1e, KL %.1e\n", v->origin,
-                  v->device, s->c->positions, top1, delta, kl);
-    hold(v->name, "recorded", kl, control, floor_kl);
+    print_message("  recorded by %s (%s): %u positions, first tokens %u the same, greatest difference %.1e, KL %.1e, the "
+                  "control's %.1e\n", v->origin, v->device, s->c->positions, top1, delta, kl, control);
+    if (!(kl <= MARGIN * control))
+        fail_msg("%s: KL of the recorded positions is %.2e, expected at most 1.5 times the control's %.2e", v->name, kl, control);
 }
 
 /* All vectors of this model, in any folder. */
-static uint32_t replay_vectors(const subject *s, double control, double floor_kl)
+static uint32_t replay_vectors(const subject *s, const float *other)
 {
     const char *given = getenv("PUMICE_CUDA_VECTORS"), *root = getenv("PUMICE_TEST_SOURCE");
     char folder[1300];
@@ -162,7 +190,7 @@ static uint32_t replay_vectors(const subject *s, double control, double floor_kl
         fclose(file);
         if (!cuda_vector_read(path, &v, why, sizeof(why)))
             fail_msg("%s", why);
-        replay_vector(s, &v, control, floor_kl);
+        replay_vector(s, &v, other);
         cuda_vector_free(&v);
         count++;
     }
@@ -171,10 +199,11 @@ static uint32_t replay_vectors(const subject *s, double control, double floor_kl
     return count;
 }
 
-static void check(const char *name, const char *path)
+/* Reads the tokens and the vocabulary. */
+static subject subject_of(const char *name, const char *path)
 {
     subject s = {.c = cuda_model_case_find(name)};
-    char why[512], base[128];
+    char why[512];
     pm_model_file *file = NULL;
     pm_tokenizer *tokenizer = NULL;
     snprintf(s.path, sizeof(s.path), "%s", path);
@@ -186,32 +215,100 @@ static void check(const char *name, const char *path)
     s.vocab = pm_tokenizer_size(tokenizer);
     pm_tokenizer_destroy(tokenizer);
     pm_model_file_close(file);
-    snprintf(base, sizeof(base), "matmul:%s,attention:%s", pm_matmul_variant(0), pm_attention_variant(0));
+    return s;
+}
 
-    float *reference = run_reference(&s, s.c->chunk, true), *other = run_reference(&s, s.c->control_chunk, true);
-    float *kept = run_reference(&s, s.c->chunk, false), *first = run_pumice(&s, base);
+/* A matmul of the models: all of their shapes lead to rows of the same numerics. */
+static pm_matmul shape_of(uint32_t rows)
+{
+    return (pm_matmul){.weight = {.type = PM_DTYPE_Q8_0, .n = 4096, .k = 4096}, .rows_max = rows, .x_q8 = {.bytes = UINT64_MAX},
+                       .x_stride = 4096, .y_stride = 4096};
+}
+
+/* The least precise of what Pumice chooses here, alone and for a chunk. */
+static pm_matmul_numerics chosen_numerics(const subject *s)
+{
+    const pm_vk_caps *caps = pm_vk_device_caps(harness_device());
+    pm_matmul_numerics least = PM_MATMUL_F32;
+    for (uint32_t i = 0, variant; i < 2; i++) {
+        const pm_matmul m = shape_of(i == 0 ? 1 : s->c->chunk);
+        ok(pm_matmul_pick(caps, &m, &variant));
+        if (pm_matmul_variant_numerics(variant) > least)
+            least = pm_matmul_variant_numerics(variant);
+    }
+    /* attention of prompts may take f16 matrices where matmul does not */
+    return least == PM_MATMUL_F32 && (caps->bits & PM_CAP_BIT(COOPMAT)) && !caps->is_cpu ? PM_MATMUL_MATRIX : least;
+}
+
+/* A row of these numerics that takes a chunk at once, "matmul:dot32"; false, with the reason printed. */
+static bool row_of(const subject *s, pm_matmul_numerics numerics, char *forced, size_t capacity)
+{
+    const char *lacks = "a row";
+    const pm_matmul m = shape_of(s->c->chunk);
+    for (uint32_t v = 0; pm_matmul_variant(v) != NULL; v++)
+        if (pm_matmul_variant_numerics(v) == numerics && pm_matmul_variant_rows(v) >= s->c->chunk) {
+            lacks = pm_matmul_variant_lacks(v, pm_vk_device_caps(harness_device()), &m);
+            snprintf(forced, capacity, "matmul:%s", pm_matmul_variant(v));
+            if (lacks == NULL)
+                return true;
+        }
+    print_message("  no row of its own here: matmul needs %s\n", lacks);
+    return false;
+}
+
+#define NUMERICS (PM_MATMUL_INT8 + 1)
+static const char *const numerics_names[NUMERICS] = {"f32", "f16", "int8"};
+static const cuda_precision precisions[NUMERICS] = {CUDA_BLOCKS, CUDA_HALF, CUDA_BYTES};
+static const float planted[NUMERICS] = {1.001f, 1.01f, 1.1f}; /* what scores are multiplied with */
+
+/* low: the controls and rows of f16 and int8, and the planted errors, too. */
+static void check(const char *name, const char *path, bool low)
+{
+    subject s = subject_of(name, path);
+    char base[128], forced[64], label[128];
+    snprintf(base, sizeof(base), "matmul:%s,attention:%s", pm_matmul_variant(0), pm_attention_variant(0));
+    const pm_matmul_numerics chosen = chosen_numerics(&s);
+    float *reference = run_reference(&s, &(cuda_model_pass){.chunk = s.c->chunk, .kv_f16 = true});
+    float *first = run_pumice(&s, base), *others[NUMERICS] = {NULL};
+    divergence controls[NUMERICS];
     s.logits = run_pumice(&s, NULL);
     print_message("%s: %u positions, vocabulary of %u; reference on %s: %s\n", name, s.count, s.vocab, kernels->origin, kernels->device);
     print_message("  %-44s %9s %9s %9s %9s %9s %7s %7s %9s %s\n", "KL in nats", "max delta", "KL mean", "median", "p99", "max",
                   "top-1", "top-5", "ppl", "difference");
-    char label[64];
-    snprintf(label, sizeof(label), "control: reference, %u rows and %u at a time", s.c->chunk, s.c->control_chunk);
-    const divergence control = row(&s, label, reference, other);
-    const divergence variants = row(&s, "control: Pumice, first variants and chosen", first, s.logits);
-    const divergence f16_kv = row(&s, "floor: reference, f16 KV and f32 KV", reference, kept);
-    row(&s, "reference and Pumice's first variants", reference, first);
-    const divergence pumice = row(&s, "reference and Pumice", reference, s.logits);
-    const double mean = fmax(control.kl_mean, variants.kl_mean), p99 = fmax(control.kl_p99, variants.kl_p99);
-    hold(name, "mean", pumice.kl_mean, mean, f16_kv.kl_mean);
-    hold(name, "99th percentile", pumice.kl_p99, p99, f16_kv.kl_p99);
-    if (!(fabs(pumice.ppl_difference) <= pumice.ppl_error))
-        fail_msg("%s: perplexity differs by %.2e, its standard error is %.2e", name, pumice.ppl_difference, pumice.ppl_error);
-    if (!(pumice.top1 >= fmin(control.top1, variants.top1) - 0.01))
-        fail_msg("%s: %.1f %% of the positions have the same first token", name, 100.0 * pumice.top1);
-    assert_true(replay_vectors(&s, mean, f16_kv.kl_mean) > 0);
+    for (int n = 0; n < NUMERICS; n++) {
+        if (n != PM_MATMUL_F32 && !low && n != (int)chosen)
+            continue;
+        others[n] = run_reference(&s, &(cuda_model_pass){.chunk = s.c->control_chunk, .kv_f16 = true, .precision = precisions[n]});
+        snprintf(label, sizeof(label), "control, %s: reference, %u rows and %u", numerics_names[n], s.c->chunk, s.c->control_chunk);
+        controls[n] = row(&s, label, reference, others[n]);
+    }
+    row(&s, "control: Pumice, first variants and chosen", first, s.logits);
+    const divergence of_first = row(&s, "reference and Pumice's first variants", reference, first);
+    snprintf(label, sizeof(label), "reference and Pumice as it chooses, %s", numerics_names[chosen]);
+    const divergence pumice = row(&s, label, reference, s.logits);
+    hold(name, "first variants", &of_first, &controls[PM_MATMUL_F32]);
+    hold(name, "Pumice", &pumice, &controls[chosen]);
+    for (int n = PM_MATMUL_MATRIX; n < NUMERICS && low; n++)
+        if (row_of(&s, (pm_matmul_numerics)n, forced, sizeof(forced))) {
+            float *logits = run_pumice(&s, forced);
+            snprintf(label, sizeof(label), "reference and Pumice, %s", forced);
+            const divergence d = row(&s, label, reference, logits);
+            hold(name, forced, &d, &controls[n]);
+            free(logits);
+        }
+    for (int n = 0; n < NUMERICS && low; n++) {
+        float *wrong = run_reference(&s, &(cuda_model_pass){.chunk = s.c->chunk, .kv_f16 = true, .scale = planted[n],
+                                     .precision = n == PM_MATMUL_F32 ? CUDA_PLAIN : precisions[n]});
+        snprintf(label, sizeof(label), "planted: scores times %.4g, %s", (double)planted[n], numerics_names[n]);
+        const divergence d = row(&s, label, reference, wrong);
+        if (misses(&d, &controls[n]) == NULL)
+            fail_msg("%s: a reference with its scores times %g passes as %s", name, (double)planted[n], numerics_names[n]);
+        free(wrong);
+    }
+    assert_true(replay_vectors(&s, others[chosen]) > 0);
+    for (int n = 0; n < NUMERICS; n++)
+        free(others[n]);
     free(reference);
-    free(other);
-    free(kept);
     free(first);
     free(s.logits);
 }
@@ -222,7 +319,7 @@ static void the_demo_model(void **state)
     const char *root = getenv("PUMICE_TEST_SOURCE");
     char path[1200];
     snprintf(path, sizeof(path), "%s/tools/demo_model/pumice-demo-q8_0.gguf", root != NULL ? root : ".");
-    check("model.demo", path);
+    check("model.demo", path, true);
 }
 
 static void a_layer_of_full_size(void **state)
@@ -231,7 +328,14 @@ static void a_layer_of_full_size(void **state)
     const char *folder = getenv("PUMICE_TEST_BINARY");
     char path[1200];
     snprintf(path, sizeof(path), "%s/tests/cuda/layer.gguf", folder != NULL ? folder : ".");
-    check("model.layer", path);
+    check("model.layer", path, false);
+}
+
+static int finish(void **state)
+{
+    (void)state;
+    harness_close();
+    return 0;
 }
 
 int main(void)
@@ -248,5 +352,5 @@ int main(void)
         cmocka_unit_test(the_demo_model),
         cmocka_unit_test(a_layer_of_full_size),
     };
-    return cmocka_run_group_tests_name("cuda_model", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("cuda_model", tests, NULL, finish);
 }
