@@ -22,6 +22,8 @@
 #
 #   PUMICE_GPU_MODELS="FILE..."  more models to measure     PUMICE_GPU_TIMEOUT=S  of one test (default 900)
 #   PUMICE_GPU_TESTS=REGEX       of the tests' names        PUMICE_DEVICE=N|NAME  as for pumice
+#   PUMICE_GPU_ICD=FILE          the Vulkan driver to take in place of the GPU's, a CPU's too: to rehearse a
+#                                run without a GPU. The summary says what the device is.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$root/build-gpu
@@ -148,8 +150,13 @@ say() {
   echo "$*" | tee -a "$results/summary.txt"
 }
 
-# A loader where there is none, and NVIDIA's ICD where its package did not leave the file.
+# The driver that PUMICE_GPU_ICD names; a loader where there is none, and NVIDIA's ICD where its package did
+# not leave the file.
 find_vulkan() {
+  if [ -n "${PUMICE_GPU_ICD:-}" ]; then
+    [ -r "$PUMICE_GPU_ICD" ] || die "PUMICE_GPU_ICD: cannot read $PUMICE_GPU_ICD"
+    export VK_DRIVER_FILES=$PUMICE_GPU_ICD VK_ICD_FILENAMES=$PUMICE_GPU_ICD
+  fi
   if ! ldconfig -p 2>/dev/null | grep -q 'libvulkan\.so\.1 ' && [ -d "$gpu/loader" ]; then
     export LD_LIBRARY_PATH=$gpu/loader${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
     loader="the packed one"
@@ -177,7 +184,7 @@ step_devices() {
     echo "date     $(date -u +%Y-%m-%dT%H:%M:%SZ)"
     echo "commit   $(cat "$root/COMMIT" 2>/dev/null || git -C "$root" describe --always --dirty 2>/dev/null || echo unknown)"
     echo "machine  $(uname -srm), $(nproc) cores, $(awk '/MemTotal/ {print int($2 / 1048576)}' /proc/meminfo) GiB"
-    echo "device   $(device_value name)"
+    echo "device   $(device_value name)$([ "$(device_value type)" != cpu ] || echo ": a CPU, no GPU was measured")"
     echo "driver   $(device_value driver)"
     echo "loader   $loader"
   } | tee -a "$results/summary.txt"
@@ -342,7 +349,7 @@ case ${1:-} in
 pack) shift && pack "$@" ;;
 run) shift && run "$@" ;;
 *)
-  sed -n '2,28s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,30s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   exit 2
   ;;
 esac

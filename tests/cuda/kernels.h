@@ -31,7 +31,7 @@ typedef struct cuda_embedding {
 /* What a matmul does to its factors and its sums, all in f32. */
 typedef enum cuda_precision {
     CUDA_PLAIN,                    /* nothing; terms are added in order */
-    CUDA_BLOCKS,                   /* nothing; sums of 32 terms are added in order */
+    CUDA_BLOCKS,                   /* nothing; sums of `block` terms are added in order */
     CUDA_HALF,                     /* weights rounded to f16, and x by cuda_round */
     CUDA_BYTES,                    /* x rounded to 8 bits by cuda_round */
 } cuda_precision;
@@ -53,6 +53,7 @@ typedef struct cuda_matmul {
     uint32_t rows, n, k, x_stride, y_stride;
     const uint32_t *grid;          /* as above */
     uint32_t precision;            /* cuda_precision; CUDA_HALF and CUDA_BYTES: x is rounded already */
+    uint32_t block;                /* CUDA_BLOCKS */
 } cuda_matmul;
 
 /* x[r,:] += add[r,:] when add is given; y[r,:] = x[r,:] / sqrt(mean(x[r,:]^2) + epsilon) * w */

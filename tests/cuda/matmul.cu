@@ -2,7 +2,7 @@
  *
  * One thread for each output i and ROWS rows: it walks W's row in the file's own blocks, makes each
  * weight once and multiplies it with the rows. Each sum is one f32, added in ascending j, or with CUDA_BLOCKS
- * of sums of 32. */
+ * of the sums of blocks. */
 #include "cuda/dequant.h"
 #include "cuda/launch.h"
 
@@ -26,7 +26,7 @@ __global__ void matmul(cuda_matmul a)
                 w = f16_of(f16_from(w));
             for (uint32_t r = 0; r < rows; r++)
                 sum[r] += w * x[(uint64_t)r * a.x_stride + j + e];
-            if (a.precision == CUDA_BLOCKS && ((j + e) % 32 == 31 || j + e + 1 == a.k))
+            if (a.precision == CUDA_BLOCKS && ((j + e + 1) % a.block == 0 || j + e + 1 == a.k))
                 for (uint32_t r = 0; r < rows; r++) {
                     part[r] += sum[r];
                     sum[r] = 0.0f;

@@ -224,7 +224,8 @@ static bool linear(cuda_model *m, state *s, const matrix *w, const float *x, flo
     const bool rounds = s->pass->precision == CUDA_HALF || s->pass->precision == CUDA_BYTES;
     const cuda_round r = {.x = x, .y = s->rounded, .rows = rows, .k = w->k, .precision = s->pass->precision};
     const cuda_matmul a = {.w = w->w, .type = w->type, .bias = w->bias, .x = rounds ? s->rounded : x, .y = y, .rows = rows,
-                           .n = w->n, .k = w->k, .x_stride = w->k, .y_stride = y_stride, .precision = s->pass->precision};
+                           .n = w->n, .k = w->k, .x_stride = w->k, .y_stride = y_stride, .precision = s->pass->precision,
+                           .block = s->pass->block};
     return (!rounds || m->kernels->round_rows(&r)) && m->kernels->matmul(&a);
 }
 

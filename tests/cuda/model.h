@@ -19,6 +19,7 @@ typedef struct cuda_model_pass {
     uint32_t chunk;                /* rows at a time; 1: as if decoding */
     bool kv_f16;                   /* K and V are rounded to f16, else kept */
     cuda_precision precision;      /* of every matmul */
+    uint32_t block;                /* CUDA_BLOCKS: terms of a sum that are added first */
     float scale;                   /* of the scores, besides 1 / sqrt(head_dim): 1, or 0 for 1; another plants an error */
 } cuda_model_pass;
 

@@ -1,24 +1,27 @@
 /* test_cuda_model.c - whole models: Pumice's logits against the reference kernels', end to end.
  *
  * The reference is model.c, a forward pass out of the kernels of this folder: on the GPU where
- * nvcc's build and an NVIDIA GPU are there, else gcc's build; it adds the terms of a sum in order. A
- * table per model has, beside Pumice against the reference:
+ * nvcc's build and an NVIDIA GPU are there, else gcc's build. It is as precise as f32 gets: exact weights, K and V
+ * kept in f32, the terms of a sum in order. A table per model has its distance from Pumice and from controls, the
+ * same reference at another precision:
  *
- *   control, f32   the reference with other rows at a time and sums in blocks of 32, as another batch size
- *                  makes cuBLAS take another kernel: what two right implementations in f32 differ by, keys that f16
- *                  rounds to either side included
- *   control, f16   the reference with weights and x of every matmul rounded to f16, as cuBLAS takes them
- *   control, int8  the reference with x of every matmul rounded to 8 bits in blocks of 32
- *   control        Pumice's first variants against those it chooses
+ *   f32      another number of rows at a time, and sums in blocks, as another batch size makes cuBLAS take
+ *            another kernel; K and V in f32
+ *   f16 KV   sums in blocks; K and V rounded to f16, as Pumice keeps them unless told otherwise
+ *   f16      f16 KV, and weights and x of every matmul rounded to f16, as cuBLAS takes them
+ *   int8     f16 KV, and x of every matmul rounded to 8 bits in blocks of 32
  *
- * Each Pumice is held to the control of its own precision: KL, mean and 99th percentile, at most 1.5 times
- * it. First variants are f32; rows of f16 and of 8 bits are forced to have their own line, on the demo model; what
- * Pumice chooses is held to the control of what it chose. Besides, perplexities differ by less than
- * their standard error, and first tokens agree as often as those of the control less a hundredth.
+ * Each Pumice is held to the control of its own precision, which is FlashAttention's rule for whole models: KL to the
+ * reference, mean, at most 1.5 times the control's; the 99th percentile, the third largest of 257 and so of a scatter
+ * of its own, at most 3 times. Pumice's first variants with K and V in f32 are
+ * f32; what it chooses, as it is, is held to the control of what it chose (f16 KV on a CPU); rows of f16 and of 8 bits
+ * are forced to have their own line, on the demo model. Besides, perplexities differ by less than their
+ * standard error, and first tokens agree as often as the control's less a hundredth.
  *
- * No floor: the controls are differences that rounding really makes, so that the criterion can fail, which
- * planted errors show: the reference with the scores of attention a thousandth too large must not pass as
- * f32, with a hundredth not as f16, with a tenth not as int8.
+ * No floor: the controls are differences that rounding really makes, far from nothing, so that the criterion can
+ * fail. Planted errors show that it does: a control with the scores of attention too large by planted[] must not pass.
+ * (Two that both keep K and V in f16 are no measure: a key that one rounds up and the other down is rare
+ * and decides their mean.)
  *
  * The vectors of whole models (model_cases.h) are replayed, too: from them KL is a sum over the 64
  * first tokens and one class of all others. */
@@ -37,6 +40,7 @@
 #include <string.h>
 
 #define MARGIN 1.5
+#define TAIL 3.0
 
 typedef struct subject {
     const cuda_model_case *c;
@@ -54,10 +58,10 @@ static bool keep(void *context, uint32_t position, const float *logits)
 }
 
 /* Pumice's logits; variants: NULL, or for PUMICE_VARIANT. */
-static float *run_pumice(const subject *s, const char *variants)
+static float *run_pumice(const subject *s, const char *variants, pm_kv_type kv_type)
 {
     const pm_engine_params params = {.model_path = s->path, .max_seqs = 1, .max_context_tokens = MODEL_TOKENS_MAX,
-                                     .max_batch_tokens = s->c->chunk};
+                                     .max_batch_tokens = s->c->chunk, .kv_type = kv_type};
     pm_engine *engine = NULL;
     subject into = *s;
     if (variants != NULL)
@@ -102,7 +106,7 @@ static divergence row(const subject *s, const char *what, const float *a, const 
 static const char *misses(const divergence *d, const divergence *control)
 {
     return !(d->kl_mean <= MARGIN * control->kl_mean)   ? "mean KL"
-           : !(d->kl_p99 <= MARGIN * control->kl_p99)   ? "99th percentile of KL"
+           : !(d->kl_p99 <= TAIL * control->kl_p99)   ? "99th percentile of KL"
            : !(fabs(d->ppl_difference) <= d->ppl_error) ? "perplexity"
            : !(d->top1 >= control->top1 - 0.01)         ? "first tokens"
                                                         : NULL;
@@ -112,7 +116,7 @@ static void hold(const char *model, const char *what, const divergence *d, const
 {
     const char *missed = misses(d, control);
     if (missed != NULL)
-        fail_msg("%s, %s: %s: KL mean %.2e and p99 %.2e, expected at most 1.5 times the control's %.2e and %.2e; perplexity "
+        fail_msg("%s, %s: %s: KL mean %.2e and p99 %.2e, expected at most 1.5 and 3 times the control's %.2e and %.2e; perplexity "
                  "off by %.2e, standard error %.2e; first tokens %.3f, the control's %.3f", model, what, missed, d->kl_mean,
                  d->kl_p99, control->kl_mean, control->kl_p99, d->ppl_difference, d->ppl_error, d->top1, control->top1);
 }
@@ -135,8 +139,8 @@ static double recorded_kl(const float *values, const float *logits, uint32_t voc
     return rest_a > 1e-9 && rest_b > 1e-9 ? kl + rest_a * log(rest_a / rest_b) : kl;
 }
 
-/* `other`: the f32 control's logits, or those of the control of what Pumice chose. */
-static void replay_vector(const subject *s, const cuda_vector *v, const float *other)
+/* Vectors are of f16 KV: Pumice may be as far from them as the reference, which keeps K and V, is. */
+static void replay_vector(const subject *s, const cuda_vector *v, const float *reference)
 {
     double kl = 0.0, control = 0.0, delta = 0.0;
     uint32_t top1 = 0;
@@ -151,7 +155,7 @@ static void replay_vector(const subject *s, const cuda_vector *v, const float *o
         double size = 0.0;
         cuda_model_record(logits, s->vocab, mine);
         kl += recorded_kl(values, logits, s->vocab) / s->c->positions;
-        control += recorded_kl(values, other + (uint64_t)cuda_model_position(s->c, s->count, i) * s->vocab, s->vocab) /
+        control += recorded_kl(values, reference + (uint64_t)cuda_model_position(s->c, s->count, i) * s->vocab, s->vocab) /
                    s->c->positions;
         top1 += values[0] == mine[0];
         for (uint32_t j = 0; j < MODEL_TOP; j++) {
@@ -167,13 +171,13 @@ static void replay_vector(const subject *s, const cuda_vector *v, const float *o
                      (double)values[2 * MODEL_TOP + 2]);
     }
     print_message("  recorded by %s (%s): %u positions, first tokens %u the same, greatest difference %.1e, KL %.1e, the "
-                  "control's %.1e\n", v->origin, v->device, s->c->positions, top1, delta, kl, control);
+                  "reference's %.1e\n", v->origin, v->device, s->c->positions, top1, delta, kl, control);
     if (!(kl <= MARGIN * control))
-        fail_msg("%s: KL of the recorded positions is %.2e, expected at most 1.5 times the control's %.2e", v->name, kl, control);
+        fail_msg("%s: KL of the recorded positions is %.2e, expected at most 1.5 times the reference's %.2e", v->name, kl, control);
 }
 
 /* All vectors of this model, in any folder. */
-static uint32_t replay_vectors(const subject *s, const float *other)
+static uint32_t replay_vectors(const subject *s, const float *reference)
 {
     const char *given = getenv("PUMICE_CUDA_VECTORS"), *root = getenv("PUMICE_TEST_SOURCE");
     char folder[1300];
@@ -190,7 +194,7 @@ static uint32_t replay_vectors(const subject *s, const float *other)
         fclose(file);
         if (!cuda_vector_read(path, &v, why, sizeof(why)))
             fail_msg("%s", why);
-        replay_vector(s, &v, other);
+        replay_vector(s, &v, reference);
         cuda_vector_free(&v);
         count++;
     }
@@ -256,10 +260,26 @@ static bool row_of(const subject *s, pm_matmul_numerics numerics, char *forced, 
     return false;
 }
 
-#define NUMERICS (PM_MATMUL_INT8 + 1)
-static const char *const numerics_names[NUMERICS] = {"f32", "f16", "int8"};
-static const cuda_precision precisions[NUMERICS] = {CUDA_BLOCKS, CUDA_HALF, CUDA_BYTES};
-static const float planted[NUMERICS] = {1.001f, 1.01f, 1.1f}; /* what scores are multiplied with */
+/* Precisions of a whole model, and errors that must not pass at each: factors of attention's scores. */
+enum { WHOLE_F32, F16_KV, F16, INT8, PRECISIONS };
+static const struct precision {
+    const char *name;
+    cuda_precision matmul;
+    bool kv_f16;
+    float planted;
+} precisions[PRECISIONS] = {
+    {"f32", CUDA_BLOCKS, false, 1.00003f},
+    {"f16 KV", CUDA_BLOCKS, true, 1.01f},
+    {"f16", CUDA_HALF, true, 1.01f},
+    {"int8", CUDA_BYTES, true, 1.1f},
+};
+
+/* The reference at precision p, `chunk` rows at a time, scores times `scale`. */
+static float *run_at(const subject *s, int p, uint32_t chunk, float scale)
+{
+    return run_reference(s, &(cuda_model_pass){.chunk = chunk, .kv_f16 = precisions[p].kv_f16,
+                                               .precision = precisions[p].matmul, .block = 32, .scale = scale});
+}
 
 /* low: the controls and rows of f16 and int8, and the planted errors, too. */
 static void check(const char *name, const char *path, bool low)
@@ -267,49 +287,51 @@ static void check(const char *name, const char *path, bool low)
     subject s = subject_of(name, path);
     char base[128], forced[64], label[128];
     snprintf(base, sizeof(base), "matmul:%s,attention:%s", pm_matmul_variant(0), pm_attention_variant(0));
-    const pm_matmul_numerics chosen = chosen_numerics(&s);
-    float *reference = run_reference(&s, &(cuda_model_pass){.chunk = s.c->chunk, .kv_f16 = true});
-    float *first = run_pumice(&s, base), *others[NUMERICS] = {NULL};
-    divergence controls[NUMERICS];
-    s.logits = run_pumice(&s, NULL);
+    const pm_matmul_numerics numerics = chosen_numerics(&s);
+    const int chosen = numerics == PM_MATMUL_F32 ? F16_KV : numerics == PM_MATMUL_MATRIX ? F16 : INT8;
+    float *reference = run_reference(&s, &(cuda_model_pass){.chunk = s.c->chunk});
+    float *first = run_pumice(&s, base, PM_KV_F32), *first_f16 = low ? run_pumice(&s, base, PM_KV_F16) : NULL;
+    divergence controls[PRECISIONS];
+    s.logits = run_pumice(&s, NULL, PM_KV_F16);
     print_message("%s: %u positions, vocabulary of %u; reference on %s: %s\n", name, s.count, s.vocab, kernels->origin, kernels->device);
-    print_message("  %-44s %9s %9s %9s %9s %9s %7s %7s %9s %s\n", "KL in nats", "max delta", "KL mean", "median", "p99", "max",
-                  "top-1", "top-5", "ppl", "difference");
-    for (int n = 0; n < NUMERICS; n++) {
-        if (n != PM_MATMUL_F32 && !low && n != (int)chosen)
+    print_message("  %-44s %9s %9s %9s %9s %9s %7s %7s %9s %s\n", "KL to the reference, nats", "max delta", "KL mean", "median", "p99",
+                  "max", "top-1", "top-5", "ppl", "difference");
+    for (int p = 0; p < PRECISIONS; p++) {
+        if (p > F16_KV && !low && p != chosen)
             continue;
-        others[n] = run_reference(&s, &(cuda_model_pass){.chunk = s.c->control_chunk, .kv_f16 = true, .precision = precisions[n]});
-        snprintf(label, sizeof(label), "control, %s: reference, %u rows and %u", numerics_names[n], s.c->chunk, s.c->control_chunk);
-        controls[n] = row(&s, label, reference, others[n]);
+        const uint32_t chunk = p == WHOLE_F32 ? s.c->control_chunk : s.c->chunk;
+        float *logits = run_at(&s, p, chunk, 1.0f);
+        snprintf(label, sizeof(label), "control, %s: %u rows at a time", precisions[p].name, chunk);
+        controls[p] = row(&s, label, reference, logits);
+        free(logits);
     }
-    row(&s, "control: Pumice, first variants and chosen", first, s.logits);
-    const divergence of_first = row(&s, "reference and Pumice's first variants", reference, first);
-    snprintf(label, sizeof(label), "reference and Pumice as it chooses, %s", numerics_names[chosen]);
+    const divergence f32 = row(&s, "Pumice's first variants, f32", reference, first);
+    snprintf(label, sizeof(label), "Pumice as it chooses, %s", precisions[chosen].name);
     const divergence pumice = row(&s, label, reference, s.logits);
-    hold(name, "first variants", &of_first, &controls[PM_MATMUL_F32]);
+    if (low)
+        row(&s, "Pumice, first variants against chosen", first_f16, s.logits);
+    hold(name, "first variants", &f32, &controls[WHOLE_F32]);
     hold(name, "Pumice", &pumice, &controls[chosen]);
-    for (int n = PM_MATMUL_MATRIX; n < NUMERICS && low; n++)
-        if (row_of(&s, (pm_matmul_numerics)n, forced, sizeof(forced))) {
-            float *logits = run_pumice(&s, forced);
-            snprintf(label, sizeof(label), "reference and Pumice, %s", forced);
+    for (int p = F16; p < PRECISIONS && low; p++)
+        if (row_of(&s, p == F16 ? PM_MATMUL_MATRIX : PM_MATMUL_INT8, forced, sizeof(forced))) {
+            float *logits = run_pumice(&s, forced, PM_KV_F16);
+            snprintf(label, sizeof(label), "Pumice, %s", forced);
             const divergence d = row(&s, label, reference, logits);
-            hold(name, forced, &d, &controls[n]);
+            hold(name, forced, &d, &controls[p]);
             free(logits);
         }
-    for (int n = 0; n < NUMERICS && low; n++) {
-        float *wrong = run_reference(&s, &(cuda_model_pass){.chunk = s.c->chunk, .kv_f16 = true, .scale = planted[n],
-                                     .precision = n == PM_MATMUL_F32 ? CUDA_PLAIN : precisions[n]});
-        snprintf(label, sizeof(label), "planted: scores times %.4g, %s", (double)planted[n], numerics_names[n]);
+    for (int p = 0; p < PRECISIONS && low; p++) {
+        float *wrong = run_at(&s, p, s.c->chunk, precisions[p].planted);
+        snprintf(label, sizeof(label), "planted: scores times %.7g, %s", (double)precisions[p].planted, precisions[p].name);
         const divergence d = row(&s, label, reference, wrong);
-        if (misses(&d, &controls[n]) == NULL)
-            fail_msg("%s: a reference with its scores times %g passes as %s", name, (double)planted[n], numerics_names[n]);
+        if (misses(&d, &controls[p]) == NULL)
+            fail_msg("%s: a reference with its scores times %g passes as %s", name, (double)precisions[p].planted, precisions[p].name);
         free(wrong);
     }
-    assert_true(replay_vectors(&s, others[chosen]) > 0);
-    for (int n = 0; n < NUMERICS; n++)
-        free(others[n]);
+    assert_true(replay_vectors(&s, reference) > 0);
     free(reference);
     free(first);
+    free(first_f16);
     free(s.logits);
 }
 
