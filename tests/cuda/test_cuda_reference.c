@@ -2,6 +2,7 @@
  * the shim itself, which must show what a kernel does wrong. */
 #include "cuda/cases.h"
 #include "cuda/shim.h"
+#include "ref/matmul.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -66,6 +67,38 @@ static void no_kernel_depends_on_the_order_of_its_threads(void **state)
         free(got[0]);
         free(got[1]);
     }
+}
+
+/* What model.c's controls are made of: each precision of a matmul against plain C with the same roundings. */
+static void every_precision_rounds_as_it_says(void **state)
+{
+    (void)state;
+    enum { N = 40, K = 800, ROWS = 11 }; /* neither of whole blocks of 64 outputs or 8 rows */
+    const cuda_kernels *kernels = cuda_kernels_host();
+    static float w[N * K], x[ROWS * K], rounded[ROWS * K], y[ROWS * N];
+    input_fill(w, N * K, INPUT_NORMAL, harness_seed());
+    input_fill(x, ROWS * K, INPUT_NORMAL, harness_seed() + 1);
+    float plain_differs = 0.0f;
+    for (uint32_t precision = CUDA_PLAIN; precision <= CUDA_BYTES; precision++) {
+        const bool rounds = precision >= CUDA_HALF;
+        const cuda_round r = {.x = x, .y = rounded, .rows = ROWS, .k = K, .precision = precision};
+        const cuda_matmul m = {.w = (const uint8_t *)w, .type = PM_DTYPE_F32, .x = rounds ? rounded : x, .y = y, .rows = ROWS,
+                               .n = N, .k = K, .x_stride = K, .y_stride = N, .precision = precision, .block = 24};
+        assert_true(!rounds || kernels->round_rows(&r));
+        assert_true(kernels->matmul(&m));
+        for (uint32_t i = 0; i < ROWS * N; i++) {
+            const float *row = w + i % N * K, *in = x + i / N * K;
+            double size, block_size;
+            const double exact = ref_matmul(row, in, K, &size, &block_size);
+            const double want = precision == CUDA_HALF    ? (double)ref_matmul_f16(row, in, K)
+                                : precision == CUDA_BYTES ? (double)ref_matmul_int8(row, in, K)
+                                                          : exact;
+            if (!(fabs((double)y[i] - want) <= 2e-6 * size))
+                fail_msg("precision %u: element %u is %.9g, expected %.9g", precision, i, (double)y[i], want);
+            plain_differs = fmaxf(plain_differs, rounds ? fabsf(y[i] - (float)exact) / (float)size : 0.0f);
+        }
+    }
+    assert_true(plain_differs > 1e-4f); /* the roundings are there */
 }
 
 /* ------------------------------------------------------------------ shim */
@@ -157,6 +190,7 @@ int main(void)
         cmocka_unit_test(a_missing_barrier_shows),
         cmocka_unit_test(a_barrier_that_not_all_reach_ends_the_program),
         cmocka_unit_test(every_kernel_matches_double),
+        cmocka_unit_test(every_precision_rounds_as_it_says),
         cmocka_unit_test(no_kernel_depends_on_the_order_of_its_threads),
     };
     print_message("seed %llu\n", (unsigned long long)harness_seed());
