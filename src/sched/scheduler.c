@@ -1,38 +1,54 @@
-/* sched/scheduler.c - which sequences run in the next step, and on which pages. */
-#include "sched/scheduler.h"
+/* sched/scheduler.c - sequences come, have run, and go. */
+#include "sched/scheduler_impl.h"
 
 #include "base/alloc.h"
 
-#include <string.h>
+#define DEFAULT_AGING_NS UINT64_C(10000000000)
+#define DEFAULT_PASS_MAX 32
 
-struct pm_sched {
-    pm_sched_params params;
-    pm_kv_pages *pages;
-    pm_sequence **running;         /* [max_seqs], oldest first */
-    uint32_t running_count;
-    pm_sequence *waiting_head, **waiting_tail;
-    uint32_t preemptions;
-    pm_batch batch;
-};
-
-pm_result pm_sched_create(const pm_sched_params *params, pm_sched **out)
+static pm_result check_params(const pm_sched_params *params)
 {
     if (params->max_seqs == 0 || params->max_batch_tokens < params->max_seqs || params->max_outs < params->max_seqs)
         return pm_fail(PM_ERR_ARG, "scheduler: %u sequences, %u tokens and %u outputs a step; tokens and outputs "
                        "must be at least the sequences", params->max_seqs, params->max_batch_tokens, params->max_outs);
+    if (params->aging_ns > UINT64_C(1000000000000000))
+        return pm_fail(PM_ERR_ARG, "scheduler: a level of priority is worth %llu ns of waiting, expected at most 10^15",
+                       (unsigned long long)params->aging_ns);
+    return PM_OK;
+}
+
+static pm_result create_parts(pm_sched *sched)
+{
+    const pm_sched_params *p = &sched->params;
+    sched->running = pm_alloc(p->max_seqs, sizeof(pm_sequence *), "scheduler");
+    sched->shares = pm_alloc(p->max_seqs, sizeof(*sched->shares), "scheduler");
+    if (sched->running == NULL || sched->shares == NULL)
+        return PM_ERR_NOMEM;
+    PM_TRY(pm_kv_pages_create(p->page_count, p->page_tokens, &sched->pages));
+    sched->scratch = pm_alloc(p->page_count, sizeof(*sched->scratch), "scheduler");
+    if (sched->scratch == NULL)
+        return PM_ERR_NOMEM;
+    PM_TRY(pm_kv_swap_init(&sched->swap, p->swap_slots));
+    for (int i = 0; i < 2; i++)
+        PM_TRY(pm_batch_init(&sched->batches[i], p->max_batch_tokens, p->max_seqs, p->max_outs, p->swap_slots));
+    return PM_OK;
+}
+
+pm_result pm_sched_create(const pm_sched_params *params, pm_sched **out)
+{
+    PM_TRY(check_params(params));
     pm_sched *sched = pm_alloc(1, sizeof(*sched), "scheduler");
     if (sched == NULL)
         return PM_ERR_NOMEM;
-    pm_result result = PM_OK;
     sched->params = *params;
-    sched->waiting_tail = &sched->waiting_head;
-    sched->running = pm_alloc(params->max_seqs, sizeof(*sched->running), "scheduler");
-    if (sched->running == NULL)
-        result = PM_ERR_NOMEM;
-    if (result == PM_OK)
-        result = pm_kv_pages_create(params->page_count, params->page_tokens, &sched->pages);
-    if (result == PM_OK)
-        result = pm_batch_init(&sched->batch, params->max_batch_tokens, params->max_seqs, params->max_outs);
+    if (params->pass_max == 0)
+        sched->params.pass_max = DEFAULT_PASS_MAX;
+    if (params->aging_ns == 0)
+        sched->params.aging_ns = DEFAULT_AGING_NS;
+    if (params->key.word[0] == 0 && params->key.word[1] == 0)
+        sched->params.key = pm_prefix_key_draw();
+    sched->budget_rows = sched->prompt_rows = params->max_batch_tokens;
+    const pm_result result = create_parts(sched);
     if (result != PM_OK) {
         pm_sched_destroy(sched);
         return result;
@@ -45,216 +61,178 @@ void pm_sched_destroy(pm_sched *sched)
 {
     if (sched == NULL)
         return;
-    pm_batch_finish(&sched->batch);
+    for (int i = 0; i < 2; i++)
+        pm_batch_finish(&sched->batches[i]);
+    pm_kv_swap_finish(&sched->swap);
     pm_kv_pages_destroy(sched->pages);
+    pm_free(sched->scratch);
+    pm_free(sched->shares);
     pm_free(sched->running);
     pm_free(sched);
 }
 
-/* ------------------------------------------------------- queue and list */
-
-static void push_waiting_back(pm_sched *sched, pm_sequence *sequence)
+bool pm_sched_can_hold(const pm_sched *sched, uint32_t token_count)
 {
-    sequence->next = NULL;
-    *sched->waiting_tail = sequence;
-    sched->waiting_tail = &sequence->next;
+    return pm_sched_pages_of(sched, token_count) <= sched->params.page_count;
 }
 
-static void push_waiting_front(pm_sched *sched, pm_sequence *sequence)
+pm_prefix_hash pm_sched_root(const pm_sched *sched, uint32_t adapter, const void *salt, size_t bytes)
 {
-    sequence->next = sched->waiting_head;
-    sched->waiting_head = sequence;
-    if (sequence->next == NULL)
-        sched->waiting_tail = &sequence->next;
+    return pm_prefix_root(sched->params.key, adapter, salt, bytes);
 }
 
-static bool remove_waiting(pm_sched *sched, pm_sequence *sequence)
+void pm_sched_set_now(pm_sched *sched, uint64_t now_ns)
 {
-    for (pm_sequence **link = &sched->waiting_head; *link != NULL; link = &(*link)->next) {
-        if (*link != sequence)
-            continue;
-        *link = sequence->next;
-        if (*link == NULL)
-            sched->waiting_tail = link;
-        return true;
-    }
-    return false;
+    pm_assert(now_ns >= sched->now_ns);
+    sched->now_ns = now_ns;
 }
 
-static void remove_running(pm_sched *sched, pm_sequence *sequence)
+void pm_sched_set_budget(pm_sched *sched, uint32_t rows, uint32_t prompt_rows)
 {
-    for (uint32_t i = 0; i < sched->running_count; i++) {
-        if (sched->running[i] != sequence)
-            continue;
-        sched->running_count--;
-        memmove(&sched->running[i], &sched->running[i + 1], (sched->running_count - i) * sizeof(*sched->running));
-        return;
-    }
+    const pm_sched_params *p = &sched->params;
+    sched->budget_rows = rows < p->max_seqs ? p->max_seqs : pm_sched_min(rows, p->max_batch_tokens);
+    sched->prompt_rows = prompt_rows < 1 ? 1 : prompt_rows;
+}
+
+/* ------------------------------------------------------------ come and go */
+
+static void enter(pm_sched *sched, pm_sequence *sequence)
+{
+    pm_assert(sequence->token_count > 0 && sequence->token_count <= sequence->token_capacity);
+    pm_assert(sequence->table.count == 0 && pm_sched_can_hold(sched, sequence->token_count));
+    pm_assert(sequence->priority >= -PM_PRIORITY_MAX && sequence->priority <= PM_PRIORITY_MAX);
+    sequence->computed = sequence->scheduled = sequence->picked = sequence->drafts = 0;
+    sequence->serial = ++sched->serial;
+    sequence->arrival_ns = sched->now_ns;
+    sequence->rank = (int64_t)sched->now_ns - sequence->priority * (int64_t)sched->params.aging_ns;
+    sequence->place[0] = sequence->place[1] = UINT32_MAX;
+    sequence->step = 0;
+    pm_sched_set_deadline(sched, sequence);
 }
 
 void pm_sched_add(pm_sched *sched, pm_sequence *sequence)
 {
-    pm_assert(sequence->token_count > 0 && sequence->table.count == 0);
+    enter(sched, sequence);
     sequence->state = PM_SEQ_WAITING;
-    sequence->computed = 0;
-    push_waiting_back(sched, sequence);
+    pm_sched_wait(sched, sequence);
+}
+
+void pm_sched_fork(pm_sched *sched, pm_sequence *parent, pm_sequence *child)
+{
+    pm_assert(child->token_count <= parent->token_count && pm_prefix_equal(parent->root, child->root));
+    enter(sched, child);
+    pm_sched_adopt_child(sched, parent, child);
+    pm_sched_wake_children(sched, parent);
+}
+
+static void unlink_ended(pm_sched *sched, pm_sequence *sequence)
+{
+    *(sequence->next != NULL ? &sequence->next->prev : &sched->ended_tail) = sequence->prev;
+    *(sequence->prev != NULL ? &sequence->prev->next : &sched->ended_head) = sequence->next;
 }
 
 void pm_sched_remove(pm_sched *sched, pm_sequence *sequence)
 {
-    if (!remove_waiting(sched, sequence))
-        remove_running(sched, sequence);
-    pm_kv_pages_release(sched->pages, &sequence->table);
+    if (sequence->state == PM_SEQ_FULL || sequence->state == PM_SEQ_EXPIRED)
+        unlink_ended(sched, sequence);
+    else
+        pm_sched_take_out(sched, sequence);
     sequence->state = PM_SEQ_DONE;
 }
 
-/* ------------------------------------------------------------ preemption */
-
-static void preempt(pm_sched *sched, pm_sequence *sequence)
+pm_sequence *pm_sched_ended(pm_sched *sched)
 {
-    remove_running(sched, sequence);
-    pm_kv_pages_release(sched->pages, &sequence->table);
-    sequence->computed = 0;
-    sequence->state = PM_SEQ_WAITING;
-    push_waiting_front(sched, sequence);
-    sched->preemptions++;
+    return sched->ended_head;
 }
 
-/* Pages for the sequence's first token_count tokens, at the cost of sequences younger
- * than it, youngest first. False: it gave way itself (preempted, or FULL when it is
- * alone and the pool is all its own). */
-static bool grow_or_preempt(pm_sched *sched, pm_sequence *sequence, uint32_t token_count)
+/* ---------------------------------------------------------------- commit */
+
+static void commit_sequence(pm_sched *sched, const pm_batch *batch, uint32_t s)
 {
-    while (!pm_kv_pages_grow(sched->pages, &sequence->table, token_count)) {
-        pm_sequence *youngest = sched->running[sched->running_count - 1];
-        if (youngest == sequence && sched->running_count == 1) {
-            sequence->state = PM_SEQ_FULL;
-            return false;
-        }
-        preempt(sched, youngest);
-        if (youngest == sequence)
-            return false;
+    pm_sequence *sequence = batch->sequences[s];
+    const uint32_t rejected = batch->drafts[s] - batch->accepted[s], kv_len = batch->kv_len[s] - rejected;
+    pm_assert(batch->accepted[s] <= batch->drafts[s]);
+    sequence->picked -= batch->picks[s];
+    if (batch->drafts[s] > 0) {
+        sched->stats.draft_rows += batch->drafts[s];
+        sched->stats.accepted_drafts += batch->accepted[s];
+        sequence->token_count -= rejected;
+        sequence->drafts = 0;
     }
-    return true;
-}
-
-/* ------------------------------------------------------------------ pick */
-
-static uint32_t min_u32(uint32_t a, uint32_t b)
-{
-    return a < b ? a : b;
-}
-
-/* Puts the next `rows` tokens of the sequence into the batch; its pages are there. */
-static void append_rows(pm_sched *sched, pm_sequence *sequence, uint32_t rows)
-{
-    pm_batch *batch = &sched->batch;
-    const uint32_t index = batch->seqs++;
-    const uint32_t logits_from =
-        sequence->logits_from == PM_LOGITS_LAST ? sequence->token_count - 1 : sequence->logits_from;
-    batch->sequences[index] = sequence;
-    for (uint32_t i = 0; i < rows; i++) {
-        const uint32_t row = batch->rows++, position = sequence->computed + i;
-        batch->tokens[row] = (uint32_t)sequence->tokens[position];
-        batch->positions[row] = position;
-        batch->slots[row] = pm_kv_slot(&sequence->table, sched->params.page_tokens, position);
-        batch->row_seq[row] = index;
-        if (position >= logits_from) {
-            batch->out_rows[batch->outs] = row;
-            batch->out_seq[batch->outs++] = index;
-        }
+    if (sequence->logits_from != PM_LOGITS_LAST && sequence->logits_from < kv_len)
+        sequence->logits_from = kv_len;
+    if (sequence->epoch != batch->epochs[s])
+        return; /* it gave way since: the outputs count, the KV is gone */
+    sequence->computed = kv_len;
+    if (rejected > 0)
+        sequence->scheduled = kv_len;
+    if (sequence->state != PM_SEQ_RUNNING)
+        return;
+    if (!sched->params.no_cache && !sequence->no_cache) {
+        pm_sched_name(sched, sequence, kv_len);
+        pm_kv_pages_publish(sched->pages, &sequence->table, kv_len);
     }
-    batch->row_start[index + 1] = batch->rows;
-    batch->kv_len[index] = sequence->computed + rows;
-    if (rows > batch->rows_per_seq_max)
-        batch->rows_per_seq_max = rows;
-}
-
-/* Rows that a sequence may have in this step: what it lacks, the token budget, and
- * the outputs that fit. */
-static uint32_t rows_that_fit(const pm_sched *sched, const pm_sequence *sequence)
-{
-    const pm_batch *batch = &sched->batch;
-    uint32_t rows = min_u32(sequence->token_count - sequence->computed, batch->rows_max - batch->rows);
-    if (sequence->logits_from != PM_LOGITS_LAST) {
-        const uint32_t before = sequence->logits_from > sequence->computed ? sequence->logits_from - sequence->computed : 0;
-        rows = min_u32(rows, before + (batch->outs_max - batch->outs));
-    }
-    return rows;
-}
-
-static bool is_decoding(const pm_sequence *sequence)
-{
-    return sequence->token_count - sequence->computed == 1;
-}
-
-/* Running sequences that decode (or do not), oldest first. A preemption only ever
- * takes sequences after the one at hand, none of which is in the batch yet when
- * `decoding`; prompts never preempt, since all their pages were there at admission. */
-static void pick_running(pm_sched *sched, bool decoding)
-{
-    for (uint32_t i = 0; i < sched->running_count;) {
-        pm_sequence *sequence = sched->running[i];
-        if (is_decoding(sequence) != decoding || sequence->state == PM_SEQ_FULL) {
-            i++;
-            continue;
-        }
-        const uint32_t rows = rows_that_fit(sched, sequence);
-        if (rows == 0)
-            return;
-        if (!grow_or_preempt(sched, sequence, sequence->computed + rows)) {
-            i += sequence->state == PM_SEQ_FULL;
-            continue;
-        }
-        append_rows(sched, sequence, rows);
-        i++;
-    }
-}
-
-/* All the sequence's tokens and one more, so that it does not give way at once; just
- * its tokens when it is alone, since then nobody else can use the page. */
-static bool grow_for_admission(pm_sched *sched, pm_sequence *sequence)
-{
-    const uint32_t count = sequence->token_count;
-    return (count < sequence->token_capacity && pm_kv_pages_grow(sched->pages, &sequence->table, count + 1)) ||
-           ((count == sequence->token_capacity || sched->running_count == 0) &&
-            pm_kv_pages_grow(sched->pages, &sequence->table, count));
-}
-
-static void admit(pm_sched *sched)
-{
-    while (sched->waiting_head != NULL && sched->running_count < sched->params.max_seqs) {
-        pm_sequence *sequence = sched->waiting_head;
-        const bool fits = grow_for_admission(sched, sequence);
-        if (!fits && sched->running_count > 0)
-            return;
-        sched->waiting_head = sequence->next;
-        if (sched->waiting_head == NULL)
-            sched->waiting_tail = &sched->waiting_head;
-        sequence->next = NULL;
-        sequence->state = fits ? PM_SEQ_RUNNING : PM_SEQ_FULL;
-        sched->running[sched->running_count++] = sequence;
-    }
-}
-
-const pm_batch *pm_sched_pick(pm_sched *sched)
-{
-    pm_batch *batch = &sched->batch;
-    batch->rows = batch->seqs = batch->outs = batch->rows_per_seq_max = 0;
-    batch->row_start[0] = 0;
-    const uint32_t preemptions = sched->preemptions;
-    pick_running(sched, true);
-    if (sched->preemptions == preemptions) /* else the victim would take its pages back at once */
-        admit(sched);
-    pick_running(sched, false);
-    return batch;
+    pm_sched_wake_children(sched, sequence);
 }
 
 void pm_sched_commit(pm_sched *sched, const pm_batch *batch)
 {
-    (void)sched;
-    for (uint32_t s = 0; s < batch->seqs; s++)
-        batch->sequences[s]->computed = batch->kv_len[s];
+    pm_assert(sched->in_flight > 0 && batch->step == sched->step + 1 - sched->in_flight);
+    sched->in_flight--;
+    for (uint32_t s = 0; s < batch->seqs; s++) {
+        if (batch->sequences[s] != NULL)
+            commit_sequence(sched, batch, s);
+        else
+            sched->stats.dropped_rows += batch->row_start[s + 1] - batch->row_start[s];
+    }
+}
+
+/* ----------------------------------------------------------------- reset */
+
+static void forget_flight(const pm_batch *batch)
+{
+    for (uint32_t s = 0; s < batch->seqs; s++) {
+        pm_sequence *sequence = batch->sequences[s];
+        if (sequence == NULL)
+            continue;
+        sequence->picked = 0;
+        pm_sched_cut_drafts(sequence, 0);
+        sequence->place[batch->step % 2] = UINT32_MAX;
+        batch->sequences[s] = NULL;
+    }
+}
+
+void pm_sched_reset(pm_sched *sched)
+{
+    for (int i = 0; i < 2; i++)
+        forget_flight(&sched->batches[i]);
+    sched->in_flight = 0;
+    for (pm_sequence *sequence = sched->waiting_head; sequence != NULL; sequence = sequence->next) {
+        if (sequence->state != PM_SEQ_SWAPPED)
+            continue;
+        pm_kv_swap_release(&sched->swap, &sequence->table);
+        pm_sched_recompute(sched, sequence);
+    }
+    while (sched->running_count > 0) {
+        pm_sequence *sequence = sched->running[sched->running_count - 1];
+        pm_sched_unrun(sched, sequence);
+        pm_sched_cut_drafts(sequence, 0);
+        pm_sched_recompute(sched, sequence);
+        pm_sched_wait(sched, sequence);
+    }
+    pm_kv_pages_forget(sched->pages);
+}
+
+/* --------------------------------------------------------------- reports */
+
+bool pm_sched_busy(const pm_sched *sched)
+{
+    return sched->running_count + sched->waiting_count + sched->fork_count > 0;
+}
+
+uint32_t pm_sched_in_flight(const pm_sched *sched)
+{
+    return sched->in_flight;
 }
 
 const pm_kv_pages *pm_sched_pages(const pm_sched *sched)
@@ -262,13 +240,9 @@ const pm_kv_pages *pm_sched_pages(const pm_sched *sched)
     return sched->pages;
 }
 
-uint32_t pm_sched_preemptions(const pm_sched *sched)
+void pm_sched_get_stats(const pm_sched *sched, pm_sched_stats *out)
 {
-    return sched->preemptions;
-}
-
-pm_sequence *const *pm_sched_running(const pm_sched *sched, uint32_t *count)
-{
-    *count = sched->running_count;
-    return sched->running;
+    *out = sched->stats;
+    out->running = sched->running_count;
+    out->waiting = sched->waiting_count + sched->fork_count;
 }

@@ -51,7 +51,7 @@ static void grows_by_whole_pages(void **state)
     const uint32_t tokens[] = {0, 1, 15, 16, 17, 32, 20, 33, 96};
     const uint32_t expected[] = {0, 1, 1, 1, 2, 2, 2, 3, 6};
     for (size_t i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
-        assert_true(pm_kv_pages_grow(pages, &table, tokens[i]));
+        assert_true(pm_kv_pages_write(pages, &table, 0, tokens[i]));
         assert_int_equal(table.count, expected[i]);
         assert_int_equal(pm_kv_pages_used(pages), expected[i]);
         assert_int_equal(pm_kv_pages_free_count(pages), 8 - expected[i]);
@@ -75,18 +75,18 @@ static void a_full_pool_changes_nothing(void **state)
     (void)state;
     pm_kv_pages *pages = create(4, 32);
     pm_block_table a = table_of(8), b = table_of(8);
-    assert_true(pm_kv_pages_grow(pages, &a, 3 * 32));
-    assert_true(pm_kv_pages_grow(pages, &b, 1));
+    assert_true(pm_kv_pages_write(pages, &a, 0, 3 * 32));
+    assert_true(pm_kv_pages_write(pages, &b, 0, 1));
     const pm_page_id held = b.page_ids[0];
-    assert_false(pm_kv_pages_grow(pages, &b, 33));
-    assert_false(pm_kv_pages_grow(pages, &b, 8 * 32));
+    assert_false(pm_kv_pages_write(pages, &b, 0, 33));
+    assert_false(pm_kv_pages_write(pages, &b, 0, 8 * 32));
     assert_int_equal(b.count, 1);
     assert_int_equal(b.page_ids[0], held);
     assert_int_equal(pm_kv_pages_free_count(pages), 0);
-    assert_true(pm_kv_pages_grow(pages, &b, 32)); /* the page that is there already */
+    assert_true(pm_kv_pages_write(pages, &b, 0, 32)); /* the page that is there already */
     pm_kv_pages_release(pages, &a);
-    assert_true(pm_kv_pages_grow(pages, &b, 4 * 32));
-    assert_false(pm_kv_pages_grow(pages, &a, 1));
+    assert_true(pm_kv_pages_write(pages, &b, 0, 4 * 32));
+    assert_false(pm_kv_pages_write(pages, &a, 0, 1));
     pm_kv_pages_release(pages, &b);
     assert_int_equal(pm_kv_pages_free_count(pages), 4);
     assert_int_equal(pm_kv_pages_used_max(pages), 4);
@@ -172,7 +172,7 @@ static void sim_grow(sim *s, uint32_t t)
         need++;
     const uint32_t more = need > s->held_count[t] ? need - s->held_count[t] : 0;
     const bool fits = more <= s->page_count - pm_kv_pages_used(s->pages);
-    assert_int_equal(pm_kv_pages_grow(s->pages, table, tokens), fits);
+    assert_int_equal(pm_kv_pages_write(s->pages, table, 0, tokens), fits);
     for (uint32_t i = 0; fits && i < more; i++)
         s->held[t][s->held_count[t]++] = table->page_ids[need - more + i];
 }
