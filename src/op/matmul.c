@@ -21,19 +21,20 @@ static const struct {
     uint32_t caps;                 /* PM_CAP_BIT()s without which it does not run */
     uint32_t shared_bytes;
     uint32_t outputs;              /* of one workgroup; 0 = lanes of a subgroup */
+    uint32_t chunk;                /* rows that are computed or left out together, where it holds more; 0 = all */
     const char *text, *needs;
 } families[] = {
-    [ROWS] = {"matmul", PM_MATMUL_F32, 0, 4096, 0, "a lane owns an output", "4 KiB of shared memory"},
-    [LANES] = {"matmul_lanes", PM_MATMUL_F32, PM_CAP_BIT(SUBGROUP), 0, PM_WEIGHT_GROUP,
+    [ROWS] = {"matmul", PM_MATMUL_F32, 0, 4096, 0, 4, "a lane owns an output", "4 KiB of shared memory"},
+    [LANES] = {"matmul_lanes", PM_MATMUL_F32, PM_CAP_BIT(SUBGROUP), 0, PM_WEIGHT_GROUP, 4,
                "x passed round by 8 lanes, for CPUs", "subgroups of 8 with shuffle"},
-    [TILE] = {"matmul_tile", PM_MATMUL_F32, 0, 18432, 64, "tiles in shared memory", "18 KiB of shared memory"},
-    [HALF] = {"matmul_half", PM_MATMUL_MATRIX, PM_CAP_BIT(F16), 11800, 64, "tiles of f16 in shared memory",
+    [TILE] = {"matmul_tile", PM_MATMUL_F32, 0, 18432, 64, 16, "tiles in shared memory", "18 KiB of shared memory"},
+    [HALF] = {"matmul_half", PM_MATMUL_MATRIX, PM_CAP_BIT(F16), 11800, 64, 0, "tiles of f16 in shared memory",
               "f16 arithmetic and 12 KiB of shared memory"},
-    [DOT] = {"matmul_dot", PM_MATMUL_INT8, 0, 4096, 0, "packed dot products of x in 8-bit blocks",
+    [DOT] = {"matmul_dot", PM_MATMUL_INT8, 0, 4096, 0, 4, "packed dot products of x in 8-bit blocks",
              "x in 8-bit blocks and quantised weights"},
-    [COOPMAT] = {"matmul_coopmat", PM_MATMUL_MATRIX, PM_CAP_BIT(COOPMAT), 0, 0, "KHR cooperative matrices of f16",
+    [COOPMAT] = {"matmul_coopmat", PM_MATMUL_MATRIX, PM_CAP_BIT(COOPMAT), 0, 0, 0, "KHR cooperative matrices of f16",
                  "KHR cooperative matrices"},
-    [COOPMAT2] = {"matmul_coopmat2", PM_MATMUL_MATRIX, PM_CAP_BIT(COOPMAT2), 0, 0,
+    [COOPMAT2] = {"matmul_coopmat2", PM_MATMUL_MATRIX, PM_CAP_BIT(COOPMAT2), 0, 0, 0,
                   "NV cooperative matrices that decode weights as they load", "NV cooperative matrices 2"},
 };
 
@@ -72,6 +73,13 @@ pm_matmul_numerics pm_matmul_variant_numerics(uint32_t index)
 uint32_t pm_matmul_variant_rows(uint32_t index)
 {
     return matmul_variants[index].rows;
+}
+
+uint32_t pm_matmul_variant_computes(uint32_t index, uint32_t rows)
+{
+    const struct matmul_variant *v = &matmul_variants[index];
+    const uint32_t most = families[v->family].chunk, chunk = most == 0 || most > v->rows ? v->rows : most;
+    return pm_div_up(rows, chunk) * chunk;
 }
 
 /* Lanes of a subgroup where a slice is one: 32 where that can be asked for; 16 of those

@@ -7,7 +7,8 @@
 #define PM_PENALTY_TOKENS 64u      /* of history that the repetition penalty looks at */
 
 /* Makes the tokens of the last PM_PENALTY_TOKENS of history less likely (penalty > 1) or
- * more (< 1): a positive logit is divided by the penalty, another is multiplied; once
+ * more (< 1): a positive logit is multiplied by 1 / penalty (a division is not
+ * rounded alike on all devices), another by the penalty; once
  * per token, however often it was said. Ids outside the vocabulary are passed over.
  *
  * logits: [vocab]. history: [count], oldest first. penalty > 0.

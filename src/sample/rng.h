@@ -12,10 +12,16 @@
 
 #include "base/hash.h"
 
-/* Uniform in [0, 1), 53 bits. */
+/* 64 random bits: what a row of a batch carries to the device. */
+static inline uint64_t pm_rng_bits(uint64_t seed, uint64_t position)
+{
+    return pm_mix64(pm_mix64(seed) ^ pm_mix64(position + UINT64_C(0x51ed2701)));
+}
+
+/* Uniform in [0, 1), 53 bits of these. */
 static inline double pm_rng_uniform(uint64_t seed, uint64_t position)
 {
-    return (double)(pm_mix64(pm_mix64(seed) ^ pm_mix64(position + UINT64_C(0x51ed2701))) >> 11) * 0x1p-53;
+    return (double)(pm_rng_bits(seed, position) >> 11) * 0x1p-53;
 }
 
 #endif /* PM_SAMPLE_RNG_H */

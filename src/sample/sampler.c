@@ -3,11 +3,12 @@
 
 #include "base/alloc.h"
 #include "sample/penalty.h"
-#include "sample/rng.h"
 
 #include <float.h>
 #include <math.h>
 #include <string.h>
+
+#define PLAIN_SCALE 1.44269504f    /* log2(e): temperature 1 */
 
 typedef struct candidate {
     float logit;                   /* neither NaN nor -inf */
@@ -18,13 +19,13 @@ struct pm_sampler {
     uint32_t vocab;
     float *logits;                 /* [vocab] after the penalty */
     candidate *candidates;         /* [vocab] */
-    double *weights;               /* [vocab] of the draw */
+    uint64_t *weights;             /* [vocab] of the draw */
 };
 
 pm_result pm_sampler_create(uint32_t vocab, pm_sampler **out)
 {
-    if (vocab == 0 || vocab > INT32_MAX)
-        return pm_fail(PM_ERR_ARG, "sampler for %u tokens, expected 1 to %d", vocab, INT32_MAX);
+    if (vocab == 0 || vocab > PM_SAMPLE_VOCAB_MAX)
+        return pm_fail(PM_ERR_ARG, "sampler for %u tokens, expected 1 to %u", vocab, PM_SAMPLE_VOCAB_MAX);
     pm_sampler *s = pm_alloc(1, sizeof(*s), "sampler");
     if (s == NULL)
         return PM_ERR_NOMEM;
@@ -115,50 +116,89 @@ static uint32_t top_k(pm_sampler *s, const float *logits, uint32_t k)
     return count;
 }
 
-/* The last of the `count` candidates that top_p keeps. most: the greatest logit. */
-static candidate top_p(candidate *heap, uint32_t count, float p, double most)
+/* The last of the `count` candidates that top_p keeps. part: in 2^-32. most: the greatest logit. */
+static candidate top_p(candidate *heap, uint32_t count, uint32_t part, float most)
 {
-    double total = 0.0, sum = 0.0;
+    uint64_t total = 0, sum = 0;
     for (uint32_t i = 0; i < count; i++)
-        total += exp((double)heap[i].logit - most);
+        total += pm_sample_weight(heap[i].logit, most, PLAIN_SCALE);
+    uint64_t need = (total >> 32) * part + ((total & UINT32_MAX) * part >> 32);
+    need = need > 0 ? need : 1;
     make_heap(heap, count, better);
-    candidate last = heap[0];
     for (;;) {
-        last = heap[0];
-        sum += exp((double)last.logit - most);
-        if (sum >= (double)p * total || count == 1)
+        const candidate last = heap[0];
+        sum += pm_sample_weight(last.logit, most, PLAIN_SCALE);
+        if (sum >= need || count == 1)
             return last;
         heap[0] = heap[--count];
         sift_down(heap, count, 0, better);
     }
 }
 
+/* floor(a b / 2^64) */
+static uint64_t multiply_high(uint64_t a, uint64_t b)
+{
+    const uint64_t a0 = a & UINT32_MAX, a1 = a >> 32, b0 = b & UINT32_MAX, b1 = b >> 32;
+    const uint64_t middle = (a0 * b0 >> 32) + (a0 * b1 & UINT32_MAX) + (a1 * b0 & UINT32_MAX);
+    return a1 * b1 + (a0 * b1 >> 32) + (a1 * b0 >> 32) + (middle >> 32);
+}
+
 /* Draws among the tokens that are not worse than `last` and have at least min_p of the
  * best one's probability. */
-static int32_t draw(pm_sampler *s, const pm_sample_params *params, const float *logits, candidate last, double most,
-                    double uniform)
+static int32_t draw(pm_sampler *s, const pm_sample_row *row, const float *logits, candidate last, float most)
 {
     uint32_t count = 0;
-    double total = 0.0, sum = 0.0;
+    uint64_t total = 0, sum = 0;
     for (uint32_t i = 0; i < s->vocab; i++) {
         const candidate c = {logits[i], (int32_t)i};
-        if (!(c.logit >= last.logit) || better(last, c))
+        if (!(c.logit >= last.logit) || better(last, c) || c.logit - most < row->min_log)
             continue;
-        const double below = (double)c.logit - most;
-        if (params->min_p > 0.0f && exp(below) < (double)params->min_p)
-            continue;
-        s->weights[count] = exp(below / (double)params->temperature);
+        s->weights[count] = pm_sample_weight(c.logit, most, row->scale);
         total += s->weights[count];
         s->candidates[count++] = c;
     }
-    uint32_t picked = 0; /* the last one with a weight, should rounding leave the sum short */
+    const uint64_t limit = multiply_high(total, (uint64_t)row->random_high << 32 | row->random_low);
     for (uint32_t i = 0; i < count; i++) {
-        picked = s->weights[i] > 0.0 ? i : picked;
         sum += s->weights[i];
-        if (sum > uniform * total)
-            break;
+        if (sum > limit)
+            return s->candidates[i].token;
     }
-    return s->candidates[picked].token;
+    pm_assert(false && "the best token has a weight");
+    return -1;
+}
+
+static int32_t pick(pm_sampler *s, const pm_sample_row *row, const float *logits)
+{
+    const int32_t best = greedy(logits, s->vocab);
+    if (best < 0 || !(row->flags & PM_SAMPLE_DRAW) || logits[best] == INFINITY)
+        return best;
+    const float most = logits[best];
+    candidate last = {-FLT_MAX, INT32_MAX};
+    if (row->top_p != 0 || (row->top_k > 0 && row->top_k < s->vocab)) {
+        const uint32_t count = top_k(s, logits, row->top_k > 0 ? row->top_k : s->vocab);
+        last = row->top_p != 0 ? top_p(s->candidates, count, row->top_p, most) : s->candidates[0];
+    }
+    return draw(s, row, logits, last, most);
+}
+
+uint32_t pm_sampler_pick(pm_sampler *s, const pm_sample_row *row, const pm_sample_edit *edits, const uint32_t *mask,
+                         uint32_t input_token, const float *logits, uint32_t *flags)
+{
+    *flags = 0;
+    for (uint32_t i = 0; i < s->vocab; i++)
+        if (isnan(logits[i]))
+            *flags = PM_SAMPLE_NAN;
+    if (row->edit_count > 0 || (row->flags & PM_SAMPLE_IN_FLIGHT) || mask != NULL) {
+        memcpy(s->logits, logits, s->vocab * sizeof(*logits));
+        pm_sample_edit_logits(row, edits, input_token, s->logits, s->vocab);
+        for (uint32_t i = 0; mask != NULL && i < s->vocab; i++)
+            if (!(mask[i / 32] >> i % 32 & 1))
+                s->logits[i] = -INFINITY;
+        logits = s->logits;
+    }
+    const int32_t token = pick(s, row, logits);
+    *flags |= token < 0 ? PM_SAMPLE_NONE : 0;
+    return (uint32_t)token;
 }
 
 int32_t pm_sample(pm_sampler *s, const pm_sample_params *params, const float *logits, const int32_t *history,
@@ -169,15 +209,6 @@ int32_t pm_sample(pm_sampler *s, const pm_sample_params *params, const float *lo
         pm_penalty_repeat(s->logits, s->vocab, params->repeat_penalty, history, history_count);
         logits = s->logits;
     }
-    const int32_t best = greedy(logits, s->vocab);
-    if (best < 0 || !(params->temperature > 0.0f) || params->top_k == 1 || logits[best] == INFINITY)
-        return best;
-    const double most = (double)logits[best];
-    const bool cut_p = params->top_p > 0.0f && params->top_p < 1.0f;
-    candidate last = {-FLT_MAX, INT32_MAX};
-    if (cut_p || (params->top_k > 0 && params->top_k < s->vocab)) {
-        const uint32_t count = top_k(s, logits, params->top_k > 0 ? params->top_k : s->vocab);
-        last = cut_p ? top_p(s->candidates, count, params->top_p, most) : s->candidates[0];
-    }
-    return draw(s, params, logits, last, most, pm_rng_uniform(seed, position));
+    const pm_sample_row row = pm_sample_row_of(params, seed, position);
+    return pick(s, &row, logits);
 }

@@ -1,32 +1,17 @@
 /* sample/sampler.h - from logits to a token. Floor 1, host only.
  *
- * The chain, in the order that users of llama.cpp expect:
- *
- *   repeat_penalty   logits of recent tokens (sample/penalty.h)
- *   top_k            the k greatest logits
- *   top_p            of these, the fewest most likely whose probabilities reach top_p
- *   min_p            of these, the ones at least min_p times as likely as the first
- *   temperature      p_i ~ exp(logit_i / temperature) over what is left, and a draw
- *
- * top_p and min_p see the probabilities at temperature 1.
- *
- * Invariants:
- *   - Logits are ordered by (greater first, then smaller id), so what is kept does not
- *     depend on how it was found. At least one token is always kept.
- *   - The draw is the smallest kept id whose running sum of probabilities, in the order
- *     of ids and in double, exceeds the uniform number of (seed, position).
- *   - NaN and -inf are never picked. +inf is picked whatever the temperature.
- *   - Nothing is allocated after create.
+ * The chain, its order, and the integers that make its results the same on every device
+ * are those of sample/pick.h. Nothing is allocated after create.
  */
 #ifndef PM_SAMPLE_SAMPLER_H
 #define PM_SAMPLE_SAMPLER_H
 
-#include "base/error.h"
+#include "sample/pick.h"
 
 /* Scratch for one row at a time; one sampler serves all rows in turn. */
 typedef struct pm_sampler pm_sampler;
 
-/* vocab: 1 to 2^31 - 1. 20 bytes of scratch a token. Errors: PM_ERR_ARG, PM_ERR_NOMEM. */
+/* vocab: 1 to PM_SAMPLE_VOCAB_MAX. 20 bytes of scratch a token. Errors: PM_ERR_ARG, PM_ERR_NOMEM. */
 PM_MUST_USE pm_result pm_sampler_create(uint32_t vocab, pm_sampler **out);
 void pm_sampler_destroy(pm_sampler *sampler);        /* NULL is fine */
 
@@ -40,5 +25,13 @@ void pm_sampler_destroy(pm_sampler *sampler);        /* NULL is fine */
  * O(vocab), and O(log) more per token that top_k or top_p looks at. */
 int32_t pm_sample(pm_sampler *sampler, const pm_sample_params *params, const float *logits, const int32_t *history,
                   uint32_t history_count, uint64_t seed, uint64_t position);
+
+/* The same with all that a row can ask for, as the device does it (op/sample.h): its token, or
+ * PM_SAMPLE_NO_TOKEN with PM_SAMPLE_NONE in *flags.
+ *
+ * edits: the step's, of which the row says its own. mask: [ceil(vocab / 32)], NULL = all may
+ * come (row->mask is not looked at). input_token: for PM_SAMPLE_IN_FLIGHT. */
+uint32_t pm_sampler_pick(pm_sampler *sampler, const pm_sample_row *row, const pm_sample_edit *edits,
+                         const uint32_t *mask, uint32_t input_token, const float *logits, uint32_t *flags);
 
 #endif /* PM_SAMPLE_SAMPLER_H */

@@ -1,12 +1,11 @@
 /* op/harness.c - what the op tests share. */
 #include "op/harness.h"
 
-#include "base/file.h"
 #include "base/hash.h"
 #include "input_value.h"
+#include "modules.h"
 #include "push_input.h"
 
-#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,35 +21,6 @@ void harness_ok(pm_result result, const char *call, const char *file, int line)
         fail_msg("%s:%d: %s: %s: %s", file, line, call, pm_result_name(result), pm_error_message());
 }
 
-/* The modules of a folder, served in place of the build's; kept for the program's life. */
-static void serve_modules(const char *folder)
-{
-    static pm_shader_module modules[64];
-    size_t count = 0;
-    DIR *dir = opendir(folder);
-    if (dir == NULL)
-        fail_msg("PUMICE_TEST_MODULES: no folder %s", folder);
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
-        char path[1024], *words = NULL;
-        const char *end = strstr(entry->d_name, ".spv");
-        if (end == NULL || end[4] != '\0')
-            continue;
-        assert_true(count < sizeof(modules) / sizeof(modules[0]));
-        snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
-        ok(pm_file_read(path, &words, &modules[count].bytes));
-        modules[count].words = (const uint32_t *)(const void *)words;
-        modules[count].name = strndup(entry->d_name, (size_t)(end - entry->d_name));
-        if (!pm_vk_module_exists(modules[count].name))
-            fail_msg("%s: this build has no module '%s'", path, modules[count].name);
-        count++;
-    }
-    closedir(dir);
-    if (count == 0)
-        fail_msg("PUMICE_TEST_MODULES: no module in %s", folder);
-    pm_vk_modules_override(modules, count);
-    print_message("%zu modules from %s\n", count, folder);
-}
-
 __attribute__((constructor)) static void set_filter(void)
 {
     const char *pattern = getenv("PUMICE_TEST_FILTER");
@@ -61,9 +31,9 @@ __attribute__((constructor)) static void set_filter(void)
 pm_vk_device *harness_device(void)
 {
     if (device == NULL) {
-        const char *folder = getenv("PUMICE_TEST_MODULES");
-        if (folder != NULL)
-            serve_modules(folder);
+        const size_t modules = test_modules_serve();
+        if (modules > 0)
+            print_message("%zu modules of PUMICE_TEST_MODULES\n", modules);
         ok(pm_vk_device_open(NULL, false, &device));
         const pm_device_info *info = pm_vk_device_info(device);
         print_message("device %s, %s; seed %llu\n", info->name, info->driver, (unsigned long long)harness_seed());

@@ -14,8 +14,8 @@
 #include "vk/upload.h"
 
 /* The device of the whole program; opened on first use, prints its name and driver. With
- * PUMICE_TEST_MODULES=DIR the files DIR/<module>.spv are served in place of the build's
- * modules (tests/mutants); PUMICE_TEST_FILTER=PATTERN runs only the tests that match. */
+ * PUMICE_TEST_MODULES=DIR the modules of a folder are served in place of the build's
+ * (modules.h; tests/mutants); PUMICE_TEST_FILTER=PATTERN runs only the tests that match. */
 pm_vk_device *harness_device(void);
 void harness_close(void);
 

@@ -30,9 +30,17 @@ uint32_t pick(uint32_t limit)
     return input_index(harness_seed(), draws++, limit);
 }
 
+bool is_full(void)
+{
+    const char *value = getenv("PUMICE_TEST_FULL");
+    return value != NULL && strcmp(value, "1") == 0;
+}
+
 bool type_in_turn(uint32_t type, uint32_t most)
 {
     uint32_t count = 0, place = 0;
+    if (is_full())
+        return true;
     for_each_type(other) {
         place += other < type;
         count++;

@@ -16,8 +16,12 @@ uint32_t next_type(uint32_t id);
     for (uint32_t type##_id = next_type(0), type = type##_id; type##_id < PM_DTYPE_LIMIT; \
          type##_id = next_type(type##_id + 1), type = type##_id)
 
+/* PUMICE_TEST_FULL=1: nothing is left to the seed that all of can be run. Each kernel is compiled for every
+ * type and size then, which takes lavapipe many minutes. */
+bool is_full(void);
+
 /* With many types, tests that cost much take a share of them at a time: true for those whose
- * turn it is, by seed, about `most` of all. */
+ * turn it is, by seed, about `most` of all; for all when is_full(). */
 bool type_in_turn(uint32_t type, uint32_t most);
 
 /* One of them, another for each call, the same for the same seed. */

@@ -8,7 +8,7 @@
  * Variants that round q and the weights to f16 have a bound of their own, and plain f16 to be held to.
  * Sequences have shuffled pages with holes between them, may share their first pages, and rows
  * that decode stand beside rows of prompt chunks. */
-#include "op/harness.h"
+#include "op/suite.h"
 
 #include "base/half.h"
 #include "op/attention.h"
@@ -397,31 +397,12 @@ static float *run_call(const attention_case *c, const attention_data *d, uint32_
     return take_call(&k);
 }
 
-/* What each variant was held to, for the report. */
-#define VARIANTS_MAX 16
-static struct tally {
-    uint32_t runs;
-    double worst, share;           /* of the magnitudes' sum; of plain f16's worst error in the case */
-    const char *lacks;
-} tallies[VARIANTS_MAX];
+/* The worst error of variants in f16, of plain f16's worst in the same case. */
+static double half_share;
 
 static bool is_half(uint32_t variant)
 {
     return strcmp(pm_attention_variant(variant), "prefill_coopmat") == 0;
-}
-
-static void report_tallies(void)
-{
-    for (uint32_t v = 0; pm_attention_variant(v) != NULL; v++) {
-        const struct tally *t = &tallies[v];
-        if (t->runs == 0)
-            print_message("SKIPPED: attention %s: not admissible here, it needs %s\n", pm_attention_variant(v), t->lacks);
-        else if (is_half(v))
-            print_message("attention %s: %u runs, worst error %.2e, at most %.2f of plain f16's\n", pm_attention_variant(v),
-                          t->runs, t->worst, t->share);
-        else
-            print_message("attention %s: %u runs, worst error %.2e\n", pm_attention_variant(v), t->runs, t->worst);
-    }
 }
 
 /* NULL, or what the call lacks for the variant, which then must refuse it. */
@@ -433,7 +414,7 @@ static const char *lacks_of(const call *k, uint32_t variant)
     pm_vk_recorder *refusing = make_recorder();
     assert_int_equal(pm_attention_record_variant(refusing, &k->a, variant), PM_ERR_UNSUP);
     pm_vk_recorder_destroy(refusing);
-    tallies[variant].lacks = lacks;
+    tally_skip("attention", pm_attention_variant(variant), lacks);
     return lacks;
 }
 
@@ -448,7 +429,7 @@ static bool variant_takes(const attention_case *c, const attention_data *d, uint
 /* What a row and head must give: in double over the pages, and by the rule's measures. */
 typedef struct expected {
     double *want, *size, *raw;     /* [rows, heads * head_dim] */
-    double *half_size;             /* size, and what reaches a result where weights are f16 */
+    double *half_size;             /* where a variant may be in f16: size, and what reaches a result where weights are f16 */
     double trusted_error;          /* the largest of the float implementation, against raw */
     double half_error;             /* and of the f16 implementation, against want, of size */
 } expected;
@@ -462,6 +443,7 @@ static double share_of(double got, double want, double size)
 
 static expected expect(const attention_case *c, attention_data *d)
 {
+    const bool in_half = pm_vk_device_caps(harness_device())->bits & PM_CAP_BIT(COOPMAT);
     const uint32_t kv_width = c->kv_heads * c->head_dim, group = c->heads / c->kv_heads, width = c->heads * c->head_dim;
     const double scale = 1.0 / sqrt((double)c->head_dim);
     expected e = {.want = malloc((uint64_t)4 * d->rows * width * sizeof(double))};
@@ -482,9 +464,12 @@ static expected expect(const attention_case *c, attention_data *d)
             ref_attention_reach(q, d->k + kv, d->v + kv, begin, end, kv_width, c->head_dim, scale, e.size + at);
             ref_attention(q, d->raw_k + kv, d->raw_v + kv, begin, end, kv_width, c->head_dim, scale, e.raw + at, unused);
             ref_attention_float(q, d->k + kv, d->v + kv, begin, end, kv_width, c->head_dim, (float)scale, trusted);
+            for (uint32_t i = 0; i < c->head_dim; i++)
+                e.trusted_error = fmax(e.trusted_error, fabs((double)trusted[i] - e.raw[at + i]));
+            if (!in_half)
+                continue;
             ref_attention_half(q, d->k + kv, d->v + kv, begin, end, kv_width, c->head_dim, (float)scale, half);
             for (uint32_t i = 0; i < c->head_dim; i++) {
-                e.trusted_error = fmax(e.trusted_error, fabs((double)trusted[i] - e.raw[at + i]));
                 double values = 0.0;
                 for (uint32_t j = begin; j < end; j++)
                     values += fabs((double)d->v[kv + (uint64_t)j * kv_width + i]);
@@ -521,14 +506,12 @@ static void check_rows(const attention_case *c, const attention_data *d, const e
     }
     for (uint64_t i = (uint64_t)d->rows * out_stride; i < (uint64_t)d->rows_max * out_stride; i++)
         assert_int_equal(pm_f32_bits(got[i]), CANARY_WORD);
-    struct tally *t = &tallies[variant];
-    t->runs++;
-    t->worst = fmax(t->worst, share);
+    tally("attention", pm_attention_variant(variant), (uint64_t)d->rows * width);
     if (is_half(variant)) {
         if (!(share <= 2.0 * e->half_error + RTOL))
             fail_msg("%s: worst error %.3e of the magnitudes, more than twice the %.3e of plain f16", what, share,
                      e->half_error);
-        t->share = e->half_error > 0.0 ? fmax(t->share, share / e->half_error) : t->share;
+        half_share = e->half_error > 0.0 ? fmax(half_share, share / e->half_error) : half_share;
         return;
     }
     if (c->type != PM_KV_F32 && !(error <= 2.0 * e->trusted_error + ATOL))
@@ -587,7 +570,7 @@ static void head_shapes_and_groups(void **state)
     static const uint32_t dims[] = {16, 24, 80, 96, 128, 256}, groups[] = {1, 2, 3, 4, 6, 8, 16};
     for (uint32_t i = 0; i < sizeof(dims) / sizeof(dims[0]); i++)
         for (uint32_t type = 0; type < TYPES; type++) {
-            if (!takes(type, dims[i]) || (type + i + input_index(harness_seed(), 500 + i / 3, 2)) % 2 == 0)
+            if (!takes(type, dims[i]) || (!is_full() && (type + i + input_index(harness_seed(), 500 + i / 3, 2)) % 2 == 0))
                 continue;
             const uint32_t draw = i * TYPES + type, group = groups[input_index(harness_seed(), draw, 7)];
             const uint32_t kv_heads = group < 8 ? 1 + input_index(harness_seed(), 1000 + draw, 3) : 1;
@@ -635,6 +618,25 @@ static void mixed_batches_and_windows(void **state)
             check(&c);
         }
     compare_report("attention, mixed batches");
+}
+
+/* Prompt chunks of as many rows as batches have, behind one that decodes. */
+static void chunks_of_every_row_count(void **state)
+{
+    (void)state;
+    static const uint32_t counts[] = {1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,  12,  13,  14,
+                                      15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 512};
+    for (uint32_t i = 0; i < COUNT_OF(counts); i++) {
+        attention_case c = usual((pm_kv_type)((i + harness_seed()) % TYPES));
+        c.seqs = 2;
+        c.past[0] = 18 + i;
+        c.fresh[0] = 1;
+        c.past[1] = pick(40);
+        c.fresh[1] = counts[i];
+        c.both = counts[i] < 16;
+        check(&c);
+    }
+    compare_report("attention, row counts");
 }
 
 static void shared_pages(void **state)
@@ -686,6 +688,73 @@ static void long_contexts(void **state)
         check(&c);
     }
     compare_report("attention, 4,098 and 33,002 tokens");
+}
+
+/* A sequence whose pages lie at both ends of a pool of more than 2^32 bytes, by all variants. Keys are not
+ * rotated, so that what the pages hold is known. */
+static void pages_past_4_gib(void **state)
+{
+    (void)state;
+    enum { TOKENS = 80, DIM = 64, KV = 2, HEADS = 4, WIDTH = (HEADS + 2 * KV) * DIM };
+    const pm_kv_layout layout = {PM_KV_F32, KV, DIM, 32};
+    const uint64_t page_bytes = pm_kv_page_bytes(&layout);
+    const uint32_t pages = (uint32_t)((UINT64_C(1) << 32) / page_bytes) + 9, zero[TOKENS] = {0};
+    const uint32_t table[] = {pages - 1, 2, pages - 9}, tokens = TOKENS, one = 1, starts[] = {0, 1};
+    far_memory kv;
+    if (!far_make(&kv, pages * page_bytes, "attention past 4 GiB"))
+        skip();
+    uint32_t slots[TOKENS];
+    float *qkv = malloc(TOKENS * WIDTH * 4), *k = malloc(2 * TOKENS * KV * DIM * 4), *v = k + TOKENS * KV * DIM;
+    assert_true(qkv != NULL && k != NULL);
+    input_fill(qkv, TOKENS * WIDTH, INPUT_NORMAL, harness_seed());
+    for (uint32_t t = 0; t < TOKENS; t++) {
+        slots[t] = table[t / 32] * 32 + t % 32;
+        memcpy(k + t * KV * DIM, qkv + t * WIDTH + HEADS * DIM, KV * DIM * 4);
+        memcpy(v + t * KV * DIM, qkv + t * WIDTH + (HEADS + KV) * DIM, KV * DIM * 4);
+    }
+    test_buffer qkv_buffer = buffer_from(qkv, TOKENS * WIDTH * 4), zeros = buffer_from(zero, sizeof(zero)),
+                slot_buffer = buffer_from(slots, sizeof(slots)), count = buffer_from(&tokens, 4),
+                tables = buffer_from(table, sizeof(table)), single = buffer_from(&one, 4),
+                row_start = buffer_from(starts, sizeof(starts)), q = buffer_from(qkv, HEADS * DIM * 4);
+    const pm_rope_kv rope = {.qkv = qkv_buffer.slice, .table = zeros.slice, .positions = zeros.slice,
+                             .slots = slot_buffer.slice, .kv = kv.slice, .rows = count.slice, .layout = layout,
+                             .rows_max = TOKENS, .qkv_stride = WIDTH, .heads = HEADS};
+    pm_vk_recorder *recorder = make_recorder();
+    ok(pm_rope_kv_record(recorder, &rope));
+    run_recorder(recorder);
+    for (uint32_t variant = 0; pm_attention_variant(variant) != NULL; variant++) {
+        float got[HEADS * DIM];
+        pm_attention a = {.q = q.slice, .kv = kv.slice, .block_tables = tables.slice, .row_seq = zeros.slice,
+                          .row_start = row_start.slice, .kv_len = count.slice, .rows = single.slice, .layout = layout,
+                          .rows_max = 1, .seqs_max = 1, .rows_per_seq_max = 1, .kv_len_max = TOKENS, .heads = HEADS,
+                          .q_stride = HEADS * DIM, .out_stride = HEADS * DIM, .table_stride = 3, .scale = 0.125f};
+        test_buffer out = buffer_make(sizeof(got)),
+                    scratch = buffer_make(pm_attention_variant_scratch_bytes(&a, variant) + 4);
+        a.out = out.slice;
+        a.scratch = scratch.slice;
+        if (pm_attention_variant_fits(variant, pm_vk_device_caps(harness_device()), &a)) {
+            recorder = make_recorder();
+            ok(pm_attention_record_variant(recorder, &a, variant));
+            run_recorder(recorder);
+            buffer_read(&out, got);
+            for (uint32_t h = 0; h < HEADS; h++) {
+                double want[DIM], unused[DIM], size[DIM];
+                const float *head_k = k + h / 2 * DIM, *head_v = v + h / 2 * DIM;
+                ref_attention(qkv + h * DIM, head_k, head_v, 0, TOKENS, KV * DIM, DIM, 0.125, want, unused);
+                ref_attention_reach(qkv + h * DIM, head_k, head_v, 0, TOKENS, KV * DIM, DIM, 0.125, size);
+                compare(got + h * DIM, want, size, DIM, RTOL, ATOL, pm_attention_variant(variant));
+            }
+            tally("attention past 4 GiB", pm_attention_variant(variant), HEADS * DIM);
+        }
+        buffer_free(&out);
+        buffer_free(&scratch);
+    }
+    test_buffer *all[] = {&qkv_buffer, &zeros, &slot_buffer, &count, &tables, &single, &row_start, &q};
+    for (uint32_t i = 0; i < COUNT_OF(all); i++)
+        buffer_free(all[i]);
+    far_free(&kv);
+    free(qkv);
+    free(k);
 }
 
 /* Nothing else in the batch, the row's place, its chunk, or the variant changes a bit; and the
@@ -823,7 +892,9 @@ static void nothing_optional_is_needed(void **state)
 static int report_and_close(void **state)
 {
     (void)state;
-    report_tallies();
+    if (half_share > 0.0)
+        print_message("attention in f16: at most %.2f of plain f16's worst error\n", half_share);
+    tally_print();
     harness_close();
     return 0;
 }
@@ -834,7 +905,9 @@ int main(void)
         cmocka_unit_test(head_shapes_and_groups),
         cmocka_unit_test(contexts_around_the_page),
         cmocka_unit_test(mixed_batches_and_windows),
+        cmocka_unit_test(chunks_of_every_row_count),
         cmocka_unit_test(shared_pages),
+        cmocka_unit_test(pages_past_4_gib),
         cmocka_unit_test(kinds_of_input),
         cmocka_unit_test(long_contexts),
         cmocka_unit_test(a_row_is_the_same_alone_and_in_any_batch),

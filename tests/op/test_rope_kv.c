@@ -69,6 +69,17 @@ static double rotated(const rope_case *c, const float *head, const float *angles
     return one + two;
 }
 
+/* The same in float: the trusted implementation. */
+static float plainly_rotated(const rope_case *c, const float *head, const float *angles, uint32_t d)
+{
+    const uint32_t half = c->rotary_dim / 2;
+    if (d >= c->rotary_dim)
+        return head[d];
+    const uint32_t pair = c->neox ? d % half : d / 2, first = c->neox ? pair : 2 * pair, second = c->neox ? pair + half : first + 1;
+    const float cs = angles[2 * pair], sn = angles[2 * pair + 1];
+    return d == first ? head[first] * cs - head[second] * sn : head[first] * sn + head[second] * cs;
+}
+
 static void check(const rope_case *c)
 {
     const uint32_t width = (c->heads + 2 * c->kv_heads) * c->head_dim, stride = width + 32, rows_max = c->rows + 2;
@@ -124,10 +135,15 @@ static void check(const rope_case *c)
         if (r >= c->rows)
             continue;
         double want[256], size[256];
+        float plain[256];
         for (uint32_t h = 0; h < c->heads; h++) {
-            for (uint32_t d = 0; d < c->head_dim; d++)
+            for (uint32_t d = 0; d < c->head_dim; d++) {
                 want[d] = rotated(c, row + h * c->head_dim, turn, d, &size[d]);
+                plain[d] = plainly_rotated(c, row + h * c->head_dim, turn, d);
+            }
             compare(turned + h * c->head_dim, want, size, c->head_dim, RTOL, 1e-37, what);
+            if (c->kind != INPUT_TINY)
+                compare_rule(turned + h * c->head_dim, plain, want, size, c->head_dim, RULE_SLACK, what);
         }
         for (uint32_t h = 0; h < c->kv_heads && slots[r] != PM_SLOT_NONE; h++) {
             const float *key = row + (c->heads + h) * c->head_dim, *value = key + c->kv_heads * c->head_dim;
@@ -251,6 +267,46 @@ static void pages_past_4_gib(void **state)
     free(page);
 }
 
+/* The pages; Q is turned in place, once more each time. */
+static void fifty_repeats_and_a_fresh_recording_are_the_same_bits(void **state)
+{
+    (void)state;
+    enum { ROWS = 40, HEADS = 4, KV_HEADS = 2, DIM = 64, WIDTH = (HEADS + 2 * KV_HEADS) * DIM, PAGES = 4 };
+    float *qkv = malloc(ROWS * WIDTH * 4), angles[16 * DIM];
+    assert_non_null(qkv);
+    input_fill(qkv, ROWS * WIDTH, INPUT_OUTLIERS, harness_seed());
+    input_fill(angles, 16 * DIM, INPUT_NORMAL, harness_seed() + 1);
+    uint32_t position[ROWS], slots[ROWS], rows = ROWS;
+    for (uint32_t r = 0; r < ROWS; r++) {
+        position[r] = pick(16);
+        slots[r] = r * 37 % (PAGES * 16);
+    }
+    for (int type = PM_KV_F16; pm_kv_type_name((pm_kv_type)type) != NULL; type++) {
+        const pm_kv_layout layout = {(pm_kv_type)type, KV_HEADS, DIM, 16};
+        test_buffer qkv_buffer = buffer_from(qkv, ROWS * WIDTH * 4), kv = buffer_make(PAGES * pm_kv_page_bytes(&layout)),
+                    table = buffer_from(angles, sizeof(angles)), position_buffer = buffer_from(position, sizeof(position)),
+                    slot_buffer = buffer_from(slots, sizeof(slots)), count = buffer_from(&rows, 4);
+        const pm_rope_kv rope = {.qkv = qkv_buffer.slice, .table = table.slice, .positions = position_buffer.slice,
+                                 .slots = slot_buffer.slice, .kv = kv.slice, .rows = count.slice, .layout = layout,
+                                 .rows_max = ROWS, .qkv_stride = WIDTH, .heads = HEADS, .rotary_dim = DIM, .neox = type % 2};
+        pm_vk_commands *commands[2];
+        for (int i = 0; i < 2; i++) {
+            pm_vk_recorder *recorder = make_recorder();
+            ok(pm_rope_kv_record(recorder, &rope));
+            ok(pm_vk_recorder_end(recorder, &commands[i]));
+            pm_vk_recorder_destroy(recorder);
+        }
+        check_repeats(commands[0], commands[1], &kv, pm_kv_type_name((pm_kv_type)type));
+        buffer_free(&qkv_buffer);
+        buffer_free(&kv);
+        buffer_free(&table);
+        buffer_free(&position_buffer);
+        buffer_free(&slot_buffer);
+        buffer_free(&count);
+    }
+    free(qkv);
+}
+
 static int finish(void **state)
 {
     (void)state;
@@ -266,6 +322,7 @@ int main(void)
         cmocka_unit_test(row_counts_of_a_batch),
         cmocka_unit_test(hard_values),
         cmocka_unit_test(pages_past_4_gib),
+        cmocka_unit_test(fifty_repeats_and_a_fresh_recording_are_the_same_bits),
     };
     return cmocka_run_group_tests_name("rope_kv", tests, NULL, finish);
 }

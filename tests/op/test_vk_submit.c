@@ -46,6 +46,7 @@ static int open_device(void **state)
     }
     device->timestamp_ns = 1.0f;
     device->timestamp_bits = 64;
+    device->caps.is_cpu = false;   /* as a GPU is treated */
     real_submit = device->vk.vkQueueSubmit2;
     device->vk.vkQueueSubmit2 = count_submit;
     device->vk.vkGetQueryPoolResults = made_up_times;

@@ -78,14 +78,17 @@ static inline void ref_attention_half(const float *q, const float *k, const floa
                                       uint32_t stride, uint32_t dim, float scale, float *out)
 {
     float *weight = malloc((uint64_t)(end + 1) * sizeof(*weight)), most = -INFINITY, total = 0.0f, largest = 0.0f;
+    float rounded[256];
     int exponent;
     for (uint32_t d = 0; d < dim; d++)
         largest = fmaxf(largest, fabsf(q[d]));
     (void)frexpf(largest, &exponent);
+    for (uint32_t d = 0; d < dim; d++)
+        rounded[d] = ref_to_half(ldexpf(q[d], 9 - exponent));
     for (uint32_t j = begin; j < end; j++) {
         float score = 0.0f;
         for (uint32_t d = 0; d < dim; d++)
-            score += ref_to_half(ldexpf(q[d], 9 - exponent)) * k[(uint64_t)j * stride + d];
+            score += rounded[d] * k[(uint64_t)j * stride + d];
         weight[j] = ldexpf(score * scale, exponent - 9);
         most = weight[j] > most ? weight[j] : most;
     }

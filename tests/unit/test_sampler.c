@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "base/clock.h"
+#include "sample/edits.h"
 #include "sample/penalty.h"
 #include "sample/rng.h"
 
@@ -217,14 +218,14 @@ static uint32_t naive_keep(const pm_sample_params *params, const float *logits, 
         uint32_t kept = 0;
         while (kept < count && sum < (long double)params->top_p * total) {
             sum += expl((long double)logits[ids[kept++]] - (long double)most);
-            *close = *close || fabsl(sum / total - (long double)params->top_p) < 1e-12L;
+            *close = *close || fabsl(sum / total - (long double)params->top_p) < 2e-6L;
         }
         count = kept;
     }
     uint32_t kept = 0;
     for (uint32_t i = 0; i < count; i++) {
         const long double ratio = expl((long double)logits[ids[i]] - (long double)most);
-        *close = *close || fabsl(ratio - (long double)params->min_p) < 1e-12L;
+        *close = *close || fabsl(ratio - (long double)params->min_p) < 2e-6L;
         if (i == 0 || ratio >= (long double)params->min_p)
             ids[kept++] = ids[i];
     }
@@ -266,7 +267,7 @@ static void agrees_with_sorting_everything(void **state)
         uint32_t picked = 0;
         for (;; picked++) {
             const long double share = expl((long double)logits[ids[picked]] / (long double)params.temperature) / total;
-            close = close || fabsl(below + share - u) < 1e-12L;
+            close = close || fabsl(below + share - u) < 2e-6L;
             below += share;
             if (below > u || picked + 1 == kept)
                 break;
@@ -392,12 +393,197 @@ static void the_past_of_the_sampler_does_not_matter(void **state)
 
 /* ------------------------------------------------------------------- limits */
 
+/* ------------------------------------------------- rows, as devices have them */
+
+/* The numbers that both sides draw with: recorded, so that texts do not change between versions. */
+static void random_bits_are_those_recorded(void **state)
+{
+    (void)state;
+    static const struct { uint64_t seed, position, bits; } cases[] = {
+        {UINT64_C(0x0), UINT64_C(0x0), UINT64_C(0xbe9fb7b5de1e23d7)},
+        {UINT64_C(0x0), UINT64_C(0x1), UINT64_C(0x16af17a95136265b)},
+        {UINT64_C(0x1), UINT64_C(0x0), UINT64_C(0x844fc0e968cafa48)},
+        {UINT64_C(0x2a), UINT64_C(0x7), UINT64_C(0xc704442c6291b2ab)},
+        {UINT64_C(0x1352904), UINT64_C(0xfff), UINT64_C(0x02f0ba503ca2433c)},
+        {UINT64_C(0xffffffffffffffff), UINT64_C(0xffffffffffffffff), UINT64_C(0xf02ee1421e157c24)},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        assert_true(pm_rng_bits(cases[i].seed, cases[i].position) == cases[i].bits);
+}
+
+/* Weights against exp() in double, and their edges. */
+static void weights_are_those_of_exp(void **state)
+{
+    (void)state;
+    rng_state = 11;
+    double worst = 0.0;
+    for (uint32_t i = 0; i < 200000; i++) {
+        const float most = 40.0f * (rng_float() - 0.5f), below = 12.0f * rng_float(), scale = pm_sample_scale(0.5f + rng_float());
+        const float logit = most - below;
+        const double want = exp2((double)(logit - most) * (double)scale) * 0x1p45;
+        worst = fmax(worst, (fabs((double)pm_sample_weight(logit, most, scale) - want) - 1.0) / want); /* an integer */
+    }
+    printf("weights: worst relative error %.2g\n", worst);
+    assert_true(worst < 4e-6);
+    const float plain = pm_sample_scale(1.0f);
+    assert_true(pm_sample_weight(3.0f, 3.0f, plain) == UINT64_C(1) << 45);
+    assert_true(pm_sample_weight(3.0f, 3.0f, pm_sample_scale(1e-45f)) == UINT64_C(1) << 45);
+    assert_true(pm_sample_weight(2.9f, 3.0f, pm_sample_scale(1e-45f)) == 0);
+    assert_true(pm_sample_weight(-3e38f, 3e38f, pm_sample_scale(INFINITY)) == UINT64_C(1) << 45);
+    assert_true(pm_sample_weight(-3e38f, 3e38f, plain) == 0);
+    assert_true(pm_sample_weight(-31.0f, 0.0f, plain) > 0 && pm_sample_weight(-33.0f, 0.0f, plain) == 0);
+    for (uint32_t i = 0; i < 1000; i++) /* never more than the greatest's */
+        assert_true(pm_sample_weight(-1e-8f * (float)i, 0.0f, plain) <= UINT64_C(1) << 45);
+}
+
+static void edits_change_logits_as_they_say(void **state)
+{
+    (void)state;
+    const pm_sample_row row = {.repeat = 2.0f, .repeat_inverse = 0.5f, .presence = 0.25f, .frequency = 0.125f,
+                               .edit_start = 1, .edit_count = 4};
+    const pm_sample_edit edits[] = {
+        {.token = 0, .bias = 100.0f}, /* another row's */
+        {.token = 1, .bias = 1.0f}, {.token = 2, .said = PM_SAMPLE_RECENT | 3}, {.token = 3, .bias = -INFINITY}, {.token = 4, .said = 2}};
+    const float before[6] = {8, 8, 8, 8, -8, -8};
+    float logits[6];
+    memcpy(logits, before, sizeof(logits));
+    pm_sample_edit_logits(&row, edits, 2, logits, 6);
+    assert_memory_equal(logits, ((float[6]){8, 9, 3.375f, -INFINITY, -8.5f, -8}), sizeof(logits));
+    pm_sample_row flying = row; /* the token in flight: one of the edited, and one that is not */
+    flying.flags = PM_SAMPLE_IN_FLIGHT;
+    memcpy(logits, before, sizeof(logits));
+    pm_sample_edit_logits(&flying, edits, 4, logits, 6);
+    assert_memory_equal(logits, ((float[6]){8, 9, 3.375f, -INFINITY, -16.625f, -8}), sizeof(logits));
+    memcpy(logits, before, sizeof(logits));
+    pm_sample_edit_logits(&flying, edits, 5, logits, 6);
+    assert_memory_equal(logits, ((float[6]){8, 9, 3.375f, -INFINITY, -8.5f, -16.375f}), sizeof(logits));
+    assert_true(isnan(pm_sample_edited(&row, NAN, PM_SAMPLE_RECENT | 1, 1.0f)));
+    assert_true(pm_sample_edited(&row, INFINITY, PM_SAMPLE_RECENT | 1, 1.0f) == INFINITY);
+    assert_true(pm_sample_edited(&row, NAN, 0, -INFINITY) == -INFINITY);
+    assert_true(pm_sample_edited(&row, 1e-40f, 0, 0.0f) == 0.0f);
+}
+
+/* Penalties, said once as history and once as edits, are the same; masks and flags. */
+static void a_row_is_what_its_parameters_say(void **state)
+{
+    (void)state;
+    enum { VOCAB = 100, HISTORY = 90 };
+    pm_sampler *s = create(VOCAB);
+    float logits[VOCAB];
+    int32_t history[HISTORY];
+    rng_state = 21;
+    for (uint32_t run = 0; run < 300; run++) {
+        for (uint32_t i = 0; i < VOCAB; i++)
+            logits[i] = 6.0f * rng_float() - 3.0f;
+        for (uint32_t i = 0; i < HISTORY; i++)
+            history[i] = (int32_t)rng(VOCAB);
+        const pm_sample_params params = {.temperature = 0.7f, .top_k = 30, .top_p = 0.9f, .repeat_penalty = 1.4f};
+        pm_sample_row row = pm_sample_row_of(&params, run, HISTORY);
+        pm_sample_edit edits[PM_PENALTY_TOKENS];
+        uint32_t seen[VOCAB] = {0}, flags;
+        for (uint32_t i = HISTORY - PM_PENALTY_TOKENS; i < HISTORY; i++)
+            if (seen[history[i]]++ == 0)
+                edits[row.edit_count++] = (pm_sample_edit){.token = (uint32_t)history[i], .said = PM_SAMPLE_RECENT};
+        const int32_t want = pm_sample(s, &params, logits, history, HISTORY, run, HISTORY);
+        assert_int_equal(pm_sampler_pick(s, &row, edits, NULL, 0, logits, &flags), want);
+        assert_int_equal(flags, 0);
+        uint32_t mask[4] = {UINT32_MAX, UINT32_MAX, UINT32_MAX, UINT32_MAX};
+        mask[want / 32] &= ~(1u << want % 32);
+        assert_true(pm_sampler_pick(s, &row, edits, mask, 0, logits, &flags) != (uint32_t)want);
+        memset(mask, 0, sizeof(mask));
+        mask[2] = 1u << 7;
+        assert_int_equal(pm_sampler_pick(s, &row, edits, mask, 0, logits, &flags), 71);
+        mask[2] = 0;
+        logits[3] = NAN;
+        assert_int_equal(pm_sampler_pick(s, &row, edits, mask, 0, logits, &flags), PM_SAMPLE_NO_TOKEN);
+        assert_int_equal(flags, PM_SAMPLE_NAN | PM_SAMPLE_NONE);
+    }
+    pm_sampler_destroy(s);
+}
+
+/* Two rows' edits by the builder against counting by hand, with a token in flight, which the device
+ * counts: the same logits as when the host knew it. */
+static void edits_are_what_was_said(void **state)
+{
+    (void)state;
+    enum { VOCAB = 50, TOKENS = 120, POOL = 60 };
+    pm_edits e;
+    pm_sample_edit pool[POOL];
+    int32_t tokens[TOKENS];
+    rng_state = 31;
+    assert_int_equal(pm_edits_init(&e, VOCAB), PM_OK);
+    for (uint32_t run = 0; run < 200; run++) {
+        for (uint32_t i = 0; i < TOKENS; i++)
+            tokens[i] = rng(20) == 0 ? (int32_t)(VOCAB + rng(5)) - 2 : rng(30) == 0 ? -1 : (int32_t)rng(run % 2 ? 8 : 40);
+        const uint32_t count = 2 + rng(TOKENS - 2), prompt = rng(count - 1);
+        const int32_t newest = tokens[count - 1];
+        float known[VOCAB], flying[VOCAB];
+        for (uint32_t i = 0; i < VOCAB; i++)
+            known[i] = flying[i] = 8.0f * rng_float() - 4.0f;
+        pm_sample_row rows[2];
+        pm_edits_start(&e, pool, POOL);
+        for (uint32_t r = 0; r < 2; r++) { /* all is known; the newest is in flight */
+            rows[r] = pm_sample_row_of(&(pm_sample_params){.repeat_penalty = 1.25f}, 0, 0);
+            rows[r].presence = 0.5f;
+            rows[r].frequency = 0.25f;
+            pm_edits_recent(&e, tokens, count - r, r == 1);
+            pm_edits_said(&e, tokens + prompt, count - r - prompt);
+            pm_edits_bias(&e, 3, 1.5f);
+            pm_edits_bias(&e, VOCAB, 1.5f);
+            if (!pm_edits_end(&e, &rows[r])) {
+                assert_int_equal(rows[r].edit_count, 0);
+                pm_edits_start(&e, pool, POOL); /* where the first row is not needed any more */
+                pm_edits_recent(&e, tokens, count - r, r == 1);
+                pm_edits_said(&e, tokens + prompt, count - r - prompt);
+                pm_edits_bias(&e, 3, 1.5f);
+                assert_true(pm_edits_end(&e, &rows[r]));
+            }
+            rows[r].flags |= r == 1 ? PM_SAMPLE_IN_FLIGHT : 0;
+            pm_sample_edit_logits(&rows[r], pool, (uint32_t)newest, r == 0 ? known : flying, VOCAB);
+        }
+        assert_memory_equal(known, flying, sizeof(known));
+    }
+    pm_edits_start(&e, pool, 1);
+    pm_sample_row row = {0};
+    pm_edits_said(&e, (int32_t[]){1, 2}, 2);
+    assert_false(pm_edits_end(&e, &row));
+    pm_edits_said(&e, (int32_t[]){2, 2}, 2);
+    assert_true(pm_edits_end(&e, &row));
+    assert_true(row.edit_count == 1 && pool[0].token == 2 && pool[0].said == 2);
+    pm_edits_finish(&e);
+    for (uint64_t n = 1; n <= 2; n++) {
+        pm_alloc_fail_at(pm_alloc_count() + n);
+        assert_int_equal(pm_edits_init(&e, VOCAB), PM_ERR_NOMEM);
+        pm_alloc_fail_at(0);
+        assert_null(e.place);
+    }
+}
+
+static void logprobs_are_those_of_softmax(void **state)
+{
+    (void)state;
+    const float logits[8] = {1, -INFINITY, 3, 2, 3, NAN, -1, 0};
+    const pm_sample_row row = {.top_logprobs = 7};
+    static const uint32_t order[] = {2, 4, 3, 0, 7, 6};
+    double sum = 0.0;
+    for (uint32_t i = 0; i < 6; i++)
+        sum += exp((double)logits[order[i]]);
+    pm_sample_logprobs got;
+    pm_sample_logprobs_of(&row, logits, 8, 3, &got);
+    assert_true(fabs((double)got.picked - (2.0 - log(sum))) < 1e-6);
+    assert_int_equal(got.count, 6); /* no more are numbers */
+    for (uint32_t i = 0; i < 6; i++) {
+        assert_int_equal(got.id[i], order[i]);
+        assert_true(fabs((double)got.logprob[i] - ((double)logits[order[i]] - log(sum))) < 1e-6);
+    }
+}
+
 static void create_fails_cleanly(void **state)
 {
     (void)state;
     pm_sampler *s = NULL;
     assert_int_equal(pm_sampler_create(0, &s), PM_ERR_ARG);
-    assert_int_equal(pm_sampler_create(1u << 31, &s), PM_ERR_ARG);
+    assert_int_equal(pm_sampler_create(PM_SAMPLE_VOCAB_MAX + 1, &s), PM_ERR_ARG);
     for (uint64_t n = 1; n <= 4; n++) {
         pm_alloc_fail_at(pm_alloc_count() + n);
         assert_int_equal(pm_sampler_create(100, &s), PM_ERR_NOMEM);
@@ -454,6 +640,12 @@ int main(void)
         cmocka_unit_test(uniform_in_every_direction),
         cmocka_unit_test(draws_follow_the_distribution),
         cmocka_unit_test(the_past_of_the_sampler_does_not_matter),
+        cmocka_unit_test(random_bits_are_those_recorded),
+        cmocka_unit_test(weights_are_those_of_exp),
+        cmocka_unit_test(edits_change_logits_as_they_say),
+        cmocka_unit_test(a_row_is_what_its_parameters_say),
+        cmocka_unit_test(edits_are_what_was_said),
+        cmocka_unit_test(logprobs_are_those_of_softmax),
         cmocka_unit_test(create_fails_cleanly),
         cmocka_unit_test(a_big_vocabulary_is_quick),
     };
