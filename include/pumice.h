@@ -3,6 +3,8 @@
  * This is the only pumice header a program outside src/ includes; everything in
  * tools/ is written against it and nothing else.
  *
+ * One request, its text as it comes:
+ *
  *   pm_engine *e = NULL;
  *   pm_engine_params ep = {.model_path = "model.gguf"};
  *   if (pm_engine_create(&ep, &e) != PM_OK) die(pm_error_message());
@@ -18,6 +20,32 @@
  *           fwrite(ev[i].text, 1, ev[i].text_len, stdout);
  *   }
  *   pm_engine_destroy(e);
+ *
+ * A server: any thread submits and cancels, one thread steps and sleeps when idle:
+ *
+ *   while (serving()) {
+ *       if (!pm_engine_wait(e, 100)) continue;
+ *       pm_event ev[64];
+ *       size_t n;
+ *       if (pm_engine_step(e, ev, 64, &n) != PM_OK) die(pm_error_message());
+ *       for (size_t i = 0; i < n; i++)
+ *           deliver(ev[i].request_id, ev[i].index, &ev[i]);
+ *   }
+ *
+ * Three sampled answers to one prompt, which is read once, each with its best five
+ * alternatives, ended by a text of the caller's or after two seconds:
+ *
+ *   const char *stop[] = {"\n\n", "User:"};
+ *   pm_request_params rp = {.prompt = text, .prompt_len = strlen(text), .n = 3};
+ *   rp.stop = stop;
+ *   rp.stop_count = 2;
+ *   rp.deadline_ms = 2000;
+ *   rp.sample.temperature = 0.8f;
+ *   rp.sample.top_p = 0.95f;
+ *   rp.sample.logprobs = true;
+ *   rp.sample.top_logprobs = 5;
+ *   uint64_t id;
+ *   if (pm_request_submit(e, &rp, &id) != PM_OK) die(pm_error_message());
  *
  * Conventions, everywhere in this header:
  *  - A params struct that is all zero means "the defaults". It and everything
@@ -41,6 +69,7 @@ extern "C" {
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)
+#pragma GCC visibility push(default) /* libpumice.so exports what stands here and nothing else */
 #define PM_MUST_USE __attribute__((warn_unused_result))
 #else
 #define PM_MUST_USE
@@ -58,7 +87,7 @@ extern "C" {
     X(ERR_FORMAT,  -5, "a file is malformed")                                  \
     X(ERR_UNSUP,   -6, "well-formed, but not something this build can run")    \
     X(ERR_DEVICE,  -7, "a Vulkan call failed")                                 \
-    X(ERR_LOST,    -8, "the device is lost; destroy and recreate the engine")  \
+    X(ERR_LOST,    -8, "the device is lost and could not be opened again")     \
     X(ERR_STATE,   -9, "called at a moment the object does not allow")         \
     X(ERR_FULL,   -10, "a fixed-size queue is full; retry after a step")
 
@@ -282,9 +311,14 @@ void pm_string_free(char *text);
 
 /* One model on one device, with its KV pages and its scheduler.
  *
- * Thread-safety: pm_request_submit() and pm_request_cancel() may be called from
- * any thread; everything else from one thread at a time. Work happens inside
- * pm_engine_step(). */
+ * Sequences share every step: those that decode go on by a token each, prompts are
+ * read in chunks beside them. While the device runs one step the next is scheduled,
+ * so that an event tells of a token whose successor is already being computed.
+ *
+ * Thread-safety: pm_request_submit(), pm_request_cancel(), pm_engine_busy(),
+ * pm_engine_wait(), pm_engine_wake(), pm_engine_describe() and pm_engine_statistics()
+ * may be called from any thread; everything else from one thread at a time. Work
+ * happens inside pm_engine_step(). */
 typedef struct pm_engine pm_engine;
 
 /* Numbers of the KV pages. q8_0 and q4_0 keep blocks of 32 as integers of 8 and 4 bits with
@@ -309,6 +343,15 @@ typedef struct pm_engine_params {
     bool profile;                  /* time every dispatch; see pm_engine_profile() */
     pm_progress *progress;         /* may be NULL; called on this thread */
     void *progress_context;
+    uint32_t max_queue;            /* requests queued and running; 0 = 4 max_seqs */
+    uint64_t swap_bytes;           /* host memory for the pages of sequences that had to give way; 0 =
+                                      none: they are computed again */
+    uint32_t submit_ms;            /* a submission takes no longer on the device; 0 = 100. Desktop drivers
+                                      end long ones. Prompts are read in chunks that keep to it. */
+    bool no_prefix_cache;          /* pages of earlier prompts are never used again */
+    bool no_overlap;               /* a step is scheduled when the one before has ended */
+    bool fail_on_loss;             /* a lost device ends the requests in flight; else they go on from
+                                      their tokens on the device opened again */
 } pm_engine_params;
 
 /* Maps the file, uploads and repacks the weights and compiles the pipelines the
@@ -332,34 +375,77 @@ typedef struct pm_engine_info {
     uint32_t vocab;                /* tokens */
     uint32_t context_tokens;       /* most tokens of one sequence here */
     uint32_t model_context_tokens; /* what the model was trained for */
-    uint32_t max_seqs, max_batch_tokens, page_tokens;
+    uint32_t max_seqs, max_batch_tokens, page_tokens, max_queue;
     uint32_t pages;                /* KV pages in the pool */
+    uint32_t swap_pages;           /* pages that host memory can hold */
     uint64_t page_bytes;           /* device memory of one page, all layers */
     uint64_t weight_bytes;         /* device memory of the weights */
     uint64_t weight_step_bytes;    /* of them, what one decode step reads */
 } pm_engine_info;
 void pm_engine_describe(const pm_engine *engine, pm_engine_info *out);
 
+/* Counters since create, and what is there now. */
 typedef struct pm_engine_stats {
-    uint64_t steps;
-    uint64_t prompt_tokens;        /* computed, not cached */
+    uint64_t steps;                /* that ran something */
+    uint64_t prompt_tokens;        /* of prompts, computed or cached */
+    uint64_t cached_tokens;        /* of them, found in the prefix cache */
+    uint64_t recomputed_tokens;    /* read again after a preemption or a lost device */
     uint64_t generated_tokens;
+    uint64_t drafted_tokens, accepted_tokens; /* by speculation */
+    uint32_t queued, running;      /* sequences now */
     uint32_t pages_used, pages_used_max;
-    uint32_t preemptions;
+    uint32_t pages_cached;         /* free ones that a prompt may find */
+    uint32_t preemptions;          /* by recompute or swap */
+    uint64_t swapped_pages;        /* that went to host memory */
+    uint32_t device_losses;        /* survived */
+    uint32_t chunk_tokens;         /* rows of a step now, see submit_ms */
     double step_us_last;           /* wall time of the last step, microseconds */
+    double step_us, host_us, device_wait_us; /* sums over all steps: wall time; of it, this library's
+                                      own work; waiting for the device */
 } pm_engine_stats;
 void pm_engine_statistics(const pm_engine *engine, pm_engine_stats *out);
 
 /* -------------------------------------------------------------- requests */
 
+/* `bias` is added to the token's logit; -INFINITY bans it. */
+typedef struct pm_logit_bias {
+    int32_t token;
+    float bias;
+} pm_logit_bias;
+
+#define PM_LOGIT_BIAS_MAX 512      /* of one request */
+#define PM_TOP_LOGPROBS_MAX 20
+
+/* How the next token is picked. In this order: logit_bias and token_mask; repeat_,
+ * frequency_ and presence_penalty; top_k, top_p, min_p; temperature; a draw. */
 typedef struct pm_sample_params {
     float temperature;             /* 0 = greedy */
     float top_p;                   /* (0,1]; 0 = off */
     float min_p;                   /* [0,1); 0 = off */
     uint32_t top_k;                /* 0 = off */
-    float repeat_penalty;          /* > 0; 0 or 1 = off; on the last 64 tokens */
+    float repeat_penalty;          /* > 0; 0 or 1 = off; on the last 64 tokens, prompt included */
     uint64_t seed;                 /* 0 = from the request id */
+    float presence_penalty;        /* [-2,2], once for each token generated before */
+    float frequency_penalty;       /* [-2,2], for each time it was */
+    const pm_logit_bias *logit_bias; /* [logit_bias_count], copied; a token at most once */
+    uint32_t logit_bias_count;     /* <= PM_LOGIT_BIAS_MAX */
+    const uint32_t *token_mask;    /* [ceil(vocab / 32)], copied; bit t % 32 of word t / 32 set = token t may
+                                      come; NULL = all may */
+    bool logprobs;                 /* events carry the token's log-probability */
+    uint32_t top_logprobs;         /* and of so many likely ones, <= PM_TOP_LOGPROBS_MAX */
 } pm_sample_params;
+
+/* Where draft tokens come from that one step checks together. The answer is the same as
+ * without, greedy or by distribution; only its pace differs. */
+typedef enum pm_speculation {
+    PM_SPECULATE_NONE = 0,
+    PM_SPECULATE_LOOKUP,           /* what followed the last words earlier in the sequence */
+} pm_speculation;
+
+#define PM_STOP_MAX 16             /* stop strings of one request */
+#define PM_STOP_BYTES_MAX 256      /* of one of them */
+#define PM_STOP_TOKENS_MAX 64
+#define PM_DRAFT_TOKENS_MAX 7
 
 typedef struct pm_request_params {
     const char *prompt;            /* UTF-8, already rendered; may contain \0 */
@@ -370,56 +456,104 @@ typedef struct pm_request_params {
     uint32_t max_tokens;           /* generated tokens; 0 = up to the context */
     bool ignore_end;               /* go on after an end token */
     pm_sample_params sample;
+    uint32_t n;                    /* answers, which share the prompt's pages; <= max_seqs; 0 = 1. Answer i
+                                      draws with seed + i. */
+    uint32_t min_tokens;           /* no end token and no stop token before so many */
+    const char *const *stop;       /* [stop_count] UTF-8; the answer ends before the first that appears */
+    size_t stop_count;             /* <= PM_STOP_MAX, of 1 to PM_STOP_BYTES_MAX bytes each */
+    const int32_t *stop_tokens;    /* [stop_token_count]; end the answer as end tokens do */
+    size_t stop_token_count;       /* <= PM_STOP_TOKENS_MAX */
+    bool echo;                     /* the first event of each answer is the prompt's text, with logprobs
+                                      those of its tokens */
+    int32_t priority;              /* greater first; a waiting request gains on those in front */
+    uint32_t deadline_ms;          /* from submit; 0 = none */
+    const char *cache_salt;        /* pages are found again only under the same salt; "" */
+    size_t cache_salt_len;
+    bool no_prefix_cache;          /* pages are neither looked up nor left to be found */
+    pm_speculation speculate;
+    uint32_t draft_tokens;         /* at most, a step; 0 = 4, <= PM_DRAFT_TOKENS_MAX */
 } pm_request_params;
 
-/* Queues a request; the first token comes out of a later pm_engine_step().
+/* Queues a request; the first token comes out of a later pm_engine_step(). All memory
+ * that its answers will need is made here.
  *
  * *id: unique for the engine's lifetime, never reused, never 0.
- * Errors: PM_ERR_ARG (an empty prompt, a token outside the vocabulary, a prompt
- * that leaves no room in the context or the KV pool: the message has the tokens
- * wanted and there), PM_ERR_FULL (the submit queue holds max_seqs * 4 requests),
- * PM_ERR_NOMEM, PM_ERR_LOST. */
+ * Errors: PM_ERR_ARG (an empty prompt, a token outside the vocabulary, a parameter
+ * outside its range, a prompt that leaves no room in the context or the KV pool: the
+ * message has the tokens wanted and there), PM_ERR_FULL (max_queue answers are queued
+ * or running), PM_ERR_NOMEM, PM_ERR_LOST. */
 PM_MUST_USE pm_result pm_request_submit(pm_engine *engine, const pm_request_params *params, uint64_t *id);
 
-/* The request ends with PM_FINISH_CANCELLED at the next step. Unknown or already
- * finished ids are ignored, so that a disconnect never races a finish. */
+/* All answers of the request end with PM_FINISH_CANCELLED at the next step, queued, in
+ * their prompt or decoding. Unknown or already finished ids are ignored, so that a
+ * disconnect never races a finish. */
 void pm_request_cancel(pm_engine *engine, uint64_t id);
 
 /* ------------------------------------------------------------------ step */
 
 typedef enum pm_finish {
     PM_FINISH_NONE = 0,            /* more tokens will come */
-    PM_FINISH_STOP,                /* an end token */
+    PM_FINISH_STOP,                /* an end token, a stop token or a stop string */
     PM_FINISH_LENGTH,              /* max_tokens */
     PM_FINISH_CONTEXT,             /* the sequence's context or the KV pool is full */
     PM_FINISH_CANCELLED,
     PM_FINISH_ERROR,               /* see pm_event.error */
+    PM_FINISH_DEADLINE,            /* deadline_ms have passed */
 } pm_finish;
 
 /* "stop", "length", ... Static storage. */
 const char *pm_finish_name(pm_finish finish);
+
+typedef struct pm_logprob {
+    int32_t token;
+    float logprob;                 /* log of the probability, by the model's own logits: before bias, mask,
+                                      penalties and temperature */
+} pm_logprob;
+
+/* Of one position. */
+typedef struct pm_logprobs {
+    pm_logprob chosen;             /* the token that stands there */
+    uint32_t top_count;
+    pm_logprob top[PM_TOP_LOGPROBS_MAX]; /* [top_count] most likely first */
+} pm_logprobs;
 
 typedef struct pm_event {
     uint64_t request_id;
     int32_t token;                 /* -1 on events that carry no token */
     pm_finish finish;
     pm_result error;               /* PM_OK unless finish is PM_FINISH_ERROR */
-    const char *text;              /* whole UTF-8 characters; may be empty */
+    const char *text;              /* whole UTF-8 characters; may be empty. What may yet become a stop string
+                                      is held back. */
     size_t text_len;               /* bytes */
     uint32_t prompt_tokens;        /* of the request */
     uint32_t generated_tokens;     /* so far, this one included */
+    uint32_t index;                /* answer, 0 to n - 1 */
+    uint32_t cached_tokens;        /* of the prompt, from the prefix cache */
+    int32_t stop_index;            /* the stop string that ended the answer; -1 = none did */
+    bool echo;                     /* the text is the prompt's */
+    uint32_t logprobs_count;       /* 1 with a token, prompt_tokens with an echo, else 0 */
+    const pm_logprobs *logprobs;   /* [logprobs_count]; a prompt's first has no top and logprob 0 */
 } pm_event;
 
-/* True while a request is queued or running. */
+/* True while a request is queued or running, or an event waits to be handed out. */
 bool pm_engine_busy(const pm_engine *engine);
 
-/* One scheduler iteration: pick a batch, run the plan, sample, detokenize.
+/* Sleeps until the engine is busy, pm_engine_wake() is called or timeout_ms have passed;
+ * returns pm_engine_busy(). */
+bool pm_engine_wait(pm_engine *engine, uint32_t timeout_ms);
+void pm_engine_wake(pm_engine *engine);
+
+/* One scheduler iteration: pick a batch and submit it, wait for the one before, tell
+ * what it brought.
  *
- * events: at least max_seqs of them, or PM_ERR_ARG. event->text is borrowed
- * until the next pm_engine_step().
+ * events: [capacity], at least 1, else PM_ERR_ARG; those that do not fit are handed out
+ * by the next calls, before anything else happens. Texts and logprobs are borrowed until
+ * the next pm_engine_step().
  * *count: events written; 0 is normal while a long prompt is being read.
- * Errors: PM_ERR_LOST and PM_ERR_DEVICE end every request in flight. A failure of
- * one request is not an error here: it is that request's PM_FINISH_ERROR. */
+ * A failure of one request is not an error here: it is that request's PM_FINISH_ERROR.
+ * A lost device is opened again and the requests go on (or end, see fail_on_loss).
+ * Errors: PM_ERR_LOST (it could not be), PM_ERR_DEVICE: every request has ended, and only
+ * pm_engine_destroy() is left. */
 PM_MUST_USE pm_result pm_engine_step(pm_engine *engine, pm_event *events, size_t capacity, size_t *count);
 
 /* --------------------------------------------------------------- scoring */
@@ -499,6 +633,9 @@ typedef struct pm_verify_summary {
 PM_MUST_USE pm_result pm_verify(const pm_verify_params *params, pm_verify_sink *sink, void *context,
                                 pm_verify_summary *summary);
 
+#if defined(__GNUC__) || defined(__clang__)
+#pragma GCC visibility pop
+#endif
 #ifdef __cplusplus
 }
 #endif

@@ -1,236 +1,187 @@
 /* engine/engine.c - the crank. Start reading at pm_engine_step(). */
 #include "engine/engine_impl.h"
 
-#include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "op/argmax.h"
+#include "engine/lookup.h"
 
-#include <string.h>
+/* ------------------------------------------------------------------ ends */
 
-/* -------------------------------------------------------- inbox and ends */
-
-/* Requests that other threads submitted reach the scheduler. */
-static void admit_inbox(pm_engine *e)
+/* The memory of what ended in the step before: its events were taken. */
+static void free_ended(pm_engine *e)
 {
-    pthread_mutex_lock(&e->lock);
-    pm_request *request = e->inbox;
-    e->inbox = NULL;
-    e->inbox_tail = &e->inbox;
-    pthread_mutex_unlock(&e->lock);
-    while (request != NULL) {
-        pm_request *next = request->next;
-        pthread_mutex_lock(&e->lock); /* the list is walked by pm_request_cancel() */
-        request->next = e->requests;
-        e->requests = request;
-        pthread_mutex_unlock(&e->lock);
-        pm_sched_add(e->sched, &request->sequence);
-        request = next;
+    while (e->ended != NULL) {
+        pm_request *next = e->ended->next;
+        pm_request_destroy(e->ended);
+        e->ended = next;
     }
 }
 
-/* Takes the request out of everything and frees it. */
-static void end_request(pm_engine *e, pm_request *request)
-{
-    pm_sched_remove(e->sched, &request->sequence);
-    pthread_mutex_lock(&e->lock);
-    for (pm_request **link = &e->requests; *link != NULL; link = &(*link)->next) {
-        if (*link == request) {
-            *link = request->next;
-            break;
-        }
-    }
-    pthread_mutex_unlock(&e->lock);
-    atomic_fetch_sub(&e->request_count, 1);
-    pm_request_destroy(request);
-}
-
-static void finish_request(pm_engine *e, pm_request *request, int32_t token, bool show, pm_finish finish,
-                           pm_result error)
-{
-    pm_events_add(&e->events, request, token, show, finish, error);
-    end_request(e, request);
-}
-
-/* Ends what was cancelled, as many in one step as there is room for events. */
 static void end_cancelled(pm_engine *e)
 {
     for (pm_request *request = e->requests, *next; request != NULL; request = next) {
         next = request->next;
-        if (atomic_load(&request->cancelled) && e->events.count < e->max_seqs)
-            finish_request(e, request, -1, false, PM_FINISH_CANCELLED, PM_OK);
+        if (atomic_load(&request->cancelled))
+            pm_engine_finish(e, request, PM_FINISH_CANCELLED, PM_OK);
     }
 }
 
-/* Ends sequences that the pool cannot hold any longer. */
-static void end_full(pm_engine *e)
+/* What the scheduler gave up: no pages, or no time. */
+static void end_given_up(pm_engine *e)
 {
-    uint32_t count;
-    pm_sequence *const *running = pm_sched_running(e->sched, &count);
-    for (uint32_t i = count; i-- > 0;)
-        if (running[i]->state == PM_SEQ_FULL)
-            finish_request(e, pm_request_of(running[i]), -1, false, PM_FINISH_CONTEXT, PM_OK);
+    for (pm_sequence *sequence; (sequence = pm_sched_ended(e->sched)) != NULL;)
+        pm_engine_finish(e, pm_request_of(sequence),
+                         sequence->state == PM_SEQ_EXPIRED ? PM_FINISH_DEADLINE : PM_FINISH_CONTEXT, PM_OK);
 }
 
-/* After a device failure nothing in flight can go on. */
-static void end_all(pm_engine *e)
-{
-    admit_inbox(e);
-    while (e->requests != NULL)
-        end_request(e, e->requests);
-}
+/* ---------------------------------------------------------------- launch */
 
-/* ---------------------------------------------------------------- sample */
-
-static bool wants_logits(const pm_request *request)
+/* Guesses for those that want them and have no row in flight. */
+static void guess(pm_engine *e)
 {
-    const pm_sample_params *s = &request->sample;
-    return s->temperature > 0.0f || (s->repeat_penalty > 0.0f && s->repeat_penalty != 1.0f);
-}
-
-static bool batch_wants_logits(const pm_batch *batch)
-{
-    for (uint32_t out = 0; out < batch->outs; out++)
-        if (wants_logits(pm_request_of(batch->sequences[batch->out_seq[out]])))
-            return true;
-    return false;
-}
-
-/* The next token of the request whose logits are row `out`; -1 = they are not numbers. */
-static int32_t sample(pm_engine *e, const pm_request *request, const pm_plan *plan, uint32_t out)
-{
-    const uint32_t greedy = pm_plan_token(plan, out);
-    if (greedy == PM_ARGMAX_NAN)
-        return -1;
-    if (!wants_logits(request))
-        return (int32_t)greedy;
-    const pm_sequence *sequence = &request->sequence;
-    const uint64_t seed = request->sample.seed != 0 ? request->sample.seed : request->id;
-    return pm_sample(e->sampler, &request->sample, pm_plan_logits(plan, out), sequence->tokens, sequence->token_count,
-                     seed, sequence->token_count);
-}
-
-/* Appends the token, tells the caller, and ends the request where it ends. */
-static void append_token(pm_engine *e, pm_request *request, int32_t token)
-{
-    pm_sequence *sequence = &request->sequence;
-    if (token < 0) {
-        finish_request(e, request, -1, false, PM_FINISH_ERROR,
-                       pm_fail(PM_ERR_DEVICE, "request %llu: the logits are not numbers",
-                               (unsigned long long)request->id));
-        return;
+    int32_t guesses[PM_DRAFT_TOKENS_MAX];
+    for (pm_request *request = e->requests; request != NULL; request = request->next) {
+        pm_sequence *sequence = &request->sequence;
+        if (request->ask->speculate == PM_SPECULATE_NONE || sequence->state != PM_SEQ_RUNNING)
+            continue;
+        const uint32_t count = pm_lookup(sequence->tokens, sequence->token_count, guesses, request->ask->draft_tokens);
+        e->counts.drafted_tokens += pm_sequence_draft(sequence, guesses, count);
     }
-    const bool first = pm_request_generated(request) == 0;
-    e->stats.prompt_tokens += first ? request->prompt_tokens : 0;
-    e->stats.generated_tokens++;
-    sequence->tokens[sequence->token_count++] = token;
-    const bool is_end = pm_tokenizer_is_end(e->tokenizer, token) && !request->ignore_end;
-    if (is_end)
-        finish_request(e, request, token, false, PM_FINISH_STOP, PM_OK);
-    else if (pm_request_generated(request) >= request->max_tokens)
-        finish_request(e, request, token, true, request->finish_at_max, PM_OK);
-    else
-        pm_events_add(&e->events, request, token, true, PM_FINISH_NONE, PM_OK);
+}
+
+/* Sequences whose prompt is read: they decode in the next step. */
+static uint32_t count_decoding(const pm_batch *batch)
+{
+    uint32_t count = 0;
+    for (uint32_t s = 0; s < batch->seqs; s++)
+        count += batch->out_start[s + 1] > batch->out_start[s];
+    return count;
+}
+
+/* True when no prompt is read in the batch. */
+static bool only_decodes(const pm_batch *batch)
+{
+    bool only = batch->rows_per_seq_max == 1;
+    for (uint32_t s = 0; s < batch->seqs && only; s++)
+        only = batch->out_start[s + 1] > batch->out_start[s];
+    return only;
+}
+
+/* The next batch goes to the device; none when nothing can run. */
+static pm_result launch(pm_engine *e, pm_flight *flight)
+{
+    pm_sched_set_now(e->sched, pm_clock_ns());
+    pm_sched_set_budget(e->sched, pm_pace_rows(&e->pace), pm_pace_prompt_rows(&e->pace, e->decoding));
+    guess(e);
+    const pm_batch *batch = pm_sched_pick(e->sched);
+    end_given_up(e);
+    if (batch->rows == 0)
+        return PM_OK;
+    e->decoding = count_decoding(batch);
+    pm_step_samples room;
+    *flight = (pm_flight){.batch = batch};
+    const pm_step_samples *samples = pm_sampling_prepare(&e->sampling, flight, &room);
+    return pm_plans_submit(e->plans, batch, samples, flight->logits, &flight->run);
+}
+
+/* ------------------------------------------------------------------ land */
+
+/* How many guesses of each sequence were right: those that the model picks itself. */
+static void accept(pm_engine *e, const pm_batch *batch)
+{
+    for (uint32_t s = 0; s < batch->seqs; s++) {
+        uint32_t right = 0;
+        for (; right < batch->drafts[s]; right++) {
+            const uint32_t row = batch->row_start[s + 1] - batch->drafts[s] + right;
+            const uint32_t out = batch->out_start[s + 1] - batch->drafts[s] - 1 + right;
+            if ((uint32_t)e->picked[out] != batch->tokens[row])
+                break;
+        }
+        batch->accepted[s] = right;
+        e->counts.accepted_tokens += right;
+    }
+}
+
+pm_result pm_engine_land(pm_engine *e)
+{
+    const pm_flight flight = e->flight;
+    e->flight = (pm_flight){0};
+    if (flight.batch == NULL)
+        return PM_OK;
+    const pm_batch *batch = flight.batch;
+    const uint64_t start_ns = pm_clock_ns();
+    PM_TRY(pm_run_wait(flight.run));
+    e->counts.device_wait_us += (double)(pm_clock_ns() - start_ns) * 1e-3;
+    pm_pace_note(&e->pace, batch->rows, only_decodes(batch), (double)pm_run_ns(flight.run) * 1e-3);
+    pm_sampling_pick(&e->sampling, &flight, e->picked);
+    accept(e, batch);
+    pm_sched_commit(e->sched, batch);
+    pm_engine_tell(e, &flight);
+    e->counts.steps++;
+    return PM_OK;
 }
 
 /* ------------------------------------------------------------------ step */
 
-static pm_result run_batch(pm_engine *e, const pm_batch *batch)
+/* While the device runs one batch the next is made, unless the host must see the one first. */
+static bool may_run_ahead(const pm_engine *e)
 {
-    const pm_plan *plan = pm_plan_for(e->plans, batch);
-    PM_TRY(pm_plan_run(plan, batch, batch_wants_logits(batch)));
-    pm_sched_commit(e->sched, batch);
-    for (uint32_t out = 0; out < batch->outs; out++) {
-        pm_request *request = pm_request_of(batch->sequences[batch->out_seq[out]]);
-        append_token(e, request, sample(e, request, plan, out));
-    }
+    return e->flight.batch == NULL || (!e->params.no_overlap && !e->flight.logits);
+}
+
+static pm_result turn(pm_engine *e)
+{
+    pm_flight next = {0};
+    if (may_run_ahead(e))
+        PM_TRY(launch(e, &next));                            /* who runs, which pages, submit */
+    PM_TRY(pm_engine_land(e));                               /* wait, sample, append, tell    */
+    e->flight = next;
     return PM_OK;
 }
 
-static void count_step(pm_engine *e, uint64_t start_ns)
+/* What pm_engine_statistics() shows. */
+static void publish(pm_engine *e, uint64_t start_ns, double waited_us)
 {
     const pm_kv_pages *pages = pm_sched_pages(e->sched);
-    e->stats.steps++;
-    e->stats.pages_used_max = pm_kv_pages_used_max(pages);
-    e->stats.preemptions = pm_sched_preemptions(e->sched);
-    e->stats.step_us_last = (double)(pm_clock_ns() - start_ns) * 1e-3;
+    pm_sched_stats sched;
+    pm_sched_get_stats(e->sched, &sched);
+    pm_engine_stats *c = &e->counts;
+    c->step_us_last = (double)(pm_clock_ns() - start_ns) * 1e-3;
+    c->step_us += c->step_us_last;
+    c->host_us += c->step_us_last - (c->device_wait_us - waited_us);
+    c->running = sched.running;
+    c->queued = sched.waiting;
+    c->cached_tokens = sched.cached_tokens;
+    c->recomputed_tokens = sched.recomputed_tokens;
+    c->preemptions = (uint32_t)sched.preemptions;
+    c->swapped_pages = sched.swapped_out;
+    c->pages_used = pm_kv_pages_used(pages);
+    c->pages_used_max = pm_kv_pages_used_max(pages);
+    c->pages_cached = pm_kv_pages_named_count(pages);
+    c->chunk_tokens = pm_pace_rows(&e->pace);
+    pthread_mutex_lock(&e->lock);
+    e->stats = *c;
+    pthread_mutex_unlock(&e->lock);
 }
 
 pm_result pm_engine_step(pm_engine *e, pm_event *events, size_t capacity, size_t *count)
 {
-    if (e->lost)
-        return pm_fail(PM_ERR_LOST, "the device failed earlier; destroy the engine and create it again");
-    if (capacity < e->max_seqs)
-        return pm_fail(PM_ERR_ARG, "room for %zu events, expected at least %u", capacity, e->max_seqs);
-    const uint64_t start_ns = pm_clock_ns();
-    pm_events_begin(&e->events, events, capacity);
-
-    admit_inbox(e);                                          /* queue -> waiting       */
-    end_cancelled(e);
-    if (e->events.count == 0) {                              /* each event has room    */
-        const pm_batch *batch = pm_sched_pick(e->sched);     /* who runs, which pages  */
-        end_full(e);
-        const pm_result result = batch->rows > 0 ? run_batch(e, batch) : PM_OK;
-        if (result != PM_OK) {                               /* upload, submit, wait,  */
-            e->lost = true;                                  /* sample, append, finish */
-            end_all(e);
-            return result;
-        }
+    if (atomic_load(&e->lost))
+        return pm_fail(PM_ERR_LOST, "the device failed earlier and did not come back; destroy the engine");
+    if (capacity == 0)
+        return pm_fail(PM_ERR_ARG, "room for 0 events, expected at least 1");
+    if (atomic_load(&e->events.left) == 0) {
+        const uint64_t start_ns = pm_clock_ns();
+        const double waited_us = e->counts.device_wait_us;
+        pm_events_begin(&e->events);
+        free_ended(e);
+        pm_engine_admit(e);                                  /* inbox -> scheduler            */
+        end_cancelled(e);
+        const pm_result result = turn(e);
+        if (result != PM_OK)
+            PM_TRY(pm_engine_recover(e, result));            /* a new device, the same texts  */
+        publish(e, start_ns, waited_us);
     }
-    count_step(e, start_ns);
-    *count = e->events.count;
+    *count = pm_events_take(&e->events, events, capacity);   /* what did not fit comes next   */
     return PM_OK;
-}
-
-bool pm_engine_busy(const pm_engine *engine)
-{
-    return atomic_load(&engine->request_count) > 0;
-}
-
-/* ---------------------------------------------------------------- submit */
-
-pm_request_limits pm_engine_limits(const pm_engine *engine)
-{
-    return (pm_request_limits){
-        .context = engine->context,
-        .pool = engine->kv.pages * engine->kv.layout.page_tokens,
-        .page_tokens = engine->kv.layout.page_tokens,
-    };
-}
-
-pm_result pm_request_submit(pm_engine *engine, const pm_request_params *params, uint64_t *id)
-{
-    if (atomic_load(&engine->lost))
-        return pm_fail(PM_ERR_LOST, "the device failed earlier; destroy the engine and create it again");
-    const pm_request_limits limits = pm_engine_limits(engine);
-    pm_request *request = NULL;
-    PM_TRY(pm_request_create(params, engine->tokenizer, &limits, &request));
-    pthread_mutex_lock(&engine->lock);
-    const bool full = atomic_load(&engine->request_count) >= engine->max_seqs * 4;
-    if (!full) {
-        request->id = *id = engine->next_id++;
-        *engine->inbox_tail = request;
-        engine->inbox_tail = &request->next;
-        atomic_fetch_add(&engine->request_count, 1);
-    }
-    pthread_mutex_unlock(&engine->lock);
-    if (!full)
-        return PM_OK;
-    pm_request_destroy(request);
-    return pm_fail(PM_ERR_FULL, "%u requests are queued or running, the most there can be", engine->max_seqs * 4);
-}
-
-static void cancel_in(pm_request *list, uint64_t id)
-{
-    for (pm_request *request = list; request != NULL; request = request->next)
-        if (request->id == id)
-            atomic_store(&request->cancelled, true);
-}
-
-void pm_request_cancel(pm_engine *engine, uint64_t id)
-{
-    pthread_mutex_lock(&engine->lock);
-    cancel_in(engine->inbox, id);
-    cancel_in(engine->requests, id);
-    pthread_mutex_unlock(&engine->lock);
 }

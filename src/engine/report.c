@@ -43,33 +43,34 @@ const pm_tokenizer *pm_engine_tokenizer(const pm_engine *engine)
     return engine->tokenizer;
 }
 
-void pm_engine_describe(const pm_engine *e, pm_engine_info *out)
+void pm_engine_describe(const pm_engine *engine, pm_engine_info *out)
 {
-    *out = (pm_engine_info){
+    *out = engine->info;
+}
+
+void pm_engine_fill_info(pm_engine *e)
+{
+    e->info = (pm_engine_info){
         .vocab = e->hparams.vocab,
         .context_tokens = e->context,
         .model_context_tokens = e->hparams.context,
         .max_seqs = e->max_seqs,
         .max_batch_tokens = e->max_batch_tokens,
-        .page_tokens = e->kv.layout.page_tokens,
-        .pages = e->kv.pages,
-        .page_bytes = pm_kv_page_bytes(&e->kv.layout) * e->hparams.layers,
+        .max_queue = e->max_queue,
+        .page_tokens = e->layout.page_tokens,
+        .pages = e->pages,
+        .swap_pages = e->slots,
+        .page_bytes = pm_kv_page_bytes(&e->layout) * e->hparams.layers,
         .weight_bytes = e->weights.bytes,
         .weight_step_bytes = e->weights.step_bytes,
     };
-    snprintf(out->device, sizeof(out->device), "%s", pm_vk_device_info(e->device)->name);
-    snprintf(out->architecture, sizeof(out->architecture), "%s", e->hparams.arch->name);
-}
-
-void pm_engine_statistics(const pm_engine *e, pm_engine_stats *out)
-{
-    *out = e->stats;
-    out->pages_used = pm_kv_pages_used(pm_sched_pages(e->sched));
+    snprintf(e->info.device, sizeof(e->info.device), "%s", pm_vk_device_info(e->device)->name);
+    snprintf(e->info.architecture, sizeof(e->info.architecture), "%s", e->hparams.arch->name);
 }
 
 pm_result pm_engine_profile(pm_engine *e, pm_profile_row *rows, size_t capacity, size_t *count)
 {
-    if (!e->profile)
+    if (!e->params.profile)
         return pm_fail(PM_ERR_STATE, "the engine was created without profile");
     return pm_vk_profile(e->device, rows, capacity, count);
 }
@@ -77,4 +78,18 @@ pm_result pm_engine_profile(pm_engine *e, pm_profile_row *rows, size_t capacity,
 pm_result pm_engine_bandwidth(pm_engine *e, double *bytes_per_second)
 {
     return pm_vk_bandwidth(e->device, bytes_per_second);
+}
+
+const char *pm_finish_name(pm_finish finish)
+{
+    switch (finish) {
+    case PM_FINISH_NONE: return "none";
+    case PM_FINISH_STOP: return "stop";
+    case PM_FINISH_LENGTH: return "length";
+    case PM_FINISH_CONTEXT: return "context";
+    case PM_FINISH_CANCELLED: return "cancelled";
+    case PM_FINISH_ERROR: return "error";
+    case PM_FINISH_DEADLINE: return "deadline";
+    }
+    return "unknown";
 }

@@ -1,7 +1,8 @@
-/* engine/request.h - a request: a sequence, its sampler, its text. Floor 5. */
+/* engine/request.h - one answer to a request: a sequence and its text. Floor 5. */
 #ifndef PM_ENGINE_REQUEST_H
 #define PM_ENGINE_REQUEST_H
 
+#include "engine/ask.h"
 #include "sched/sequence.h"
 #include "text/stream.h"
 
@@ -9,15 +10,14 @@
 
 typedef struct pm_request {
     pm_sequence sequence;          /* first member; see pm_request_of() */
-    uint64_t id;
-    uint32_t prompt_tokens;
-    uint32_t max_tokens;           /* generated tokens, resolved: >= 1 */
-    pm_finish finish_at_max;       /* PM_FINISH_LENGTH, or _CONTEXT when that is what limits it */
-    bool ignore_end;
-    pm_sample_params sample;
+    pm_ask *ask;                   /* a reference */
+    uint32_t index;                /* of the answer */
+    uint32_t told;                 /* tokens of the sequence that events have told of, the prompt's included */
+    uint32_t cached_tokens;        /* of the prompt, when it was first computed */
     pm_stream stream;
+    pm_stop_text held;
     _Atomic bool cancelled;
-    struct pm_request *next;       /* in the engine's inbox, or its list of all */
+    struct pm_request *next;       /* in the engine's inbox, its list of all, or its list of the ended */
 } pm_request;
 
 static inline pm_request *pm_request_of(pm_sequence *sequence)
@@ -27,23 +27,16 @@ static inline pm_request *pm_request_of(pm_sequence *sequence)
 
 static inline uint32_t pm_request_generated(const pm_request *request)
 {
-    return request->sequence.token_count - request->prompt_tokens;
+    return request->told - request->ask->prompt_tokens;
 }
 
-/* Limits that a request must fit, all in tokens. */
-typedef struct pm_request_limits {
-    uint32_t context;              /* of one sequence */
-    uint32_t pool;                 /* KV tokens of all pages */
-    uint32_t page_tokens;
-} pm_request_limits;
+/* Answer `index` of the ask, with all memory that it will ever need. The sequence waits to
+ * be added. *out: owned, pm_request_destroy(); takes a reference that the ask has left.
+ * Errors: PM_ERR_NOMEM. */
+PM_MUST_USE pm_result pm_request_create(pm_ask *ask, uint32_t index, const pm_tokenizer *tokenizer,
+                                        uint32_t page_tokens, pm_request **out);
 
-/* Copies and checks the parameters; makes all the memory the request will ever need.
- * *out: owned, pm_request_destroy(). Errors: as pm_request_submit() in pumice.h. */
-PM_MUST_USE pm_result pm_request_create(const pm_request_params *params, const pm_tokenizer *tokenizer,
-                                        const pm_request_limits *limits, pm_request **out);
+/* Drops its reference, too. NULL is fine. */
 void pm_request_destroy(pm_request *request);
-
-/* PM_ERR_ARG unless each of the tokens is in the vocabulary. */
-PM_MUST_USE pm_result pm_tokens_check(const int32_t *tokens, size_t count, uint32_t vocab);
 
 #endif /* PM_ENGINE_REQUEST_H */

@@ -1,14 +1,12 @@
 /* engine/score.c - the logits of every position of one sequence. */
 #include "engine/engine_impl.h"
 
-#include "base/alloc.h"
-
 #include <string.h>
 
 static pm_result check(const pm_engine *e, const int32_t *tokens, uint32_t count, uint32_t first)
 {
-    if (e->lost)
-        return pm_fail(PM_ERR_LOST, "the device failed earlier; destroy the engine and create it again");
+    if (atomic_load(&e->lost))
+        return pm_fail(PM_ERR_LOST, "the device failed earlier and did not come back; destroy the engine");
     if (pm_engine_busy(e))
         return pm_fail(PM_ERR_STATE, "requests are queued or running");
     if (count == 0 || count > e->context)
@@ -21,19 +19,19 @@ static pm_result check(const pm_engine *e, const int32_t *tokens, uint32_t count
 /* Runs the sequence to its end, handing out logits as they come. */
 static pm_result run(pm_engine *e, pm_sequence *sequence, pm_logits_sink *sink, void *context)
 {
+    PM_TRY(pm_engine_land(e)); /* rows of requests that have ended */
+    pm_sched_set_budget(e->sched, e->max_batch_tokens, e->max_batch_tokens);
+    pm_sched_add(e->sched, sequence);
     while (sequence->computed < sequence->token_count) {
         const pm_batch *batch = pm_sched_pick(e->sched);
         if (batch->rows == 0)
             return pm_fail(PM_ERR_ARG, "the KV pool is too small for %u tokens", sequence->token_count);
-        const pm_plan *plan = pm_plan_for(e->plans, batch);
-        const pm_result result = pm_plan_run(plan, batch, true);
-        if (result != PM_OK) {
-            e->lost = true;
-            return result;
-        }
+        pm_run *run = NULL;
+        PM_TRY(pm_plans_submit(e->plans, batch, NULL, true, &run));
+        PM_TRY(pm_run_wait(run));
         pm_sched_commit(e->sched, batch);
         for (uint32_t out = 0; out < batch->outs; out++)
-            if (!sink(context, batch->positions[batch->out_rows[out]], pm_plan_logits(plan, out)))
+            if (!sink(context, batch->positions[batch->out_rows[out]], pm_run_logits(run, out)))
                 return PM_OK;
     }
     return PM_OK;
@@ -43,19 +41,18 @@ pm_result pm_engine_score(pm_engine *e, const int32_t *tokens, uint32_t count, u
                           void *context)
 {
     PM_TRY(check(e, tokens, count, first));
-    PM_TRY(pm_plans_prepare_scoring(e->plans));
-    const uint32_t page_tokens = e->kv.layout.page_tokens;
-    pm_sequence sequence = {.token_count = count, .token_capacity = count, .logits_from = first};
-    PM_TRY(pm_block_table_init(&sequence.table, (count + page_tokens - 1) / page_tokens));
-    sequence.tokens = pm_alloc(count, sizeof(*tokens), "scored tokens");
-    pm_result result = PM_ERR_NOMEM;
-    if (sequence.tokens != NULL) {
-        memcpy(sequence.tokens, tokens, count * sizeof(*tokens));
-        pm_sched_add(e->sched, &sequence);
-        result = run(e, &sequence, sink, context);
-        pm_sched_remove(e->sched, &sequence);
+    pm_sequence sequence;
+    PM_TRY(pm_sequence_init(&sequence, count, e->layout.page_tokens));
+    memcpy(sequence.tokens, tokens, count * sizeof(*tokens));
+    sequence.token_count = count;
+    sequence.logits_from = first;
+    sequence.no_cache = true; /* from an empty KV cache */
+    pm_result result = run(e, &sequence, sink, context);
+    pm_sched_remove(e->sched, &sequence);
+    pm_sequence_finish(&sequence);
+    if (result == PM_ERR_LOST || result == PM_ERR_DEVICE) { /* the engine goes on, the scores are lost */
+        const pm_result recovered = pm_engine_recover(e, result);
+        result = recovered == PM_OK ? pm_fail(result, "the device was lost while scoring; it is open again") : recovered;
     }
-    pm_free(sequence.tokens);
-    pm_block_table_finish(&sequence.table);
     return result;
 }

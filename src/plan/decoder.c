@@ -5,8 +5,11 @@
 #include "op/attention.h"
 #include "op/embedding.h"
 #include "op/matmul.h"
+#include "op/page_copy.h"
 #include "op/rmsnorm.h"
 #include "op/rope_kv.h"
+#include "op/sample.h"
+#include "op/step_tokens.h"
 #include "op/swiglu.h"
 
 #include <math.h>
@@ -21,7 +24,7 @@ static uint64_t x_q8_bytes(const pm_vk_caps *caps, const pm_hparams *h, uint32_t
 }
 
 pm_result pm_activations_init(pm_activations *a, pm_vk_device *device, const pm_hparams *h, uint32_t rows_max,
-                              uint32_t outs_max, uint64_t scratch_bytes)
+                              uint32_t outs_max, uint32_t edits_max, uint64_t scratch_bytes)
 {
     *a = (pm_activations){0};
     const struct {
@@ -37,6 +40,7 @@ pm_result pm_activations_init(pm_activations *a, pm_vk_device *device, const pm_
         {&a->act, (uint64_t)rows_max * pm_row_stride(h->hidden) * 4},
         {&a->logits, (uint64_t)outs_max * pm_row_stride(h->vocab) * 4},
         {&a->x_q8, x_q8_bytes(pm_vk_device_caps(device), h, rows_max)},
+        {&a->saved_logits, pm_sample_saved_bytes(edits_max, outs_max)},
         {&a->scratch, scratch_bytes},
     };
     const size_t count = sizeof(sections) / sizeof(sections[0]);
@@ -193,24 +197,46 @@ static pm_result record_layer(pm_vk_recorder *recorder, const pm_decoder *d, con
     return record_linear(recorder, d, &w->down, a->act, a->last, rows, bucket->rows);
 }
 
-static pm_result record_logits(pm_vk_recorder *recorder, const pm_decoder *d, const pm_bucket *bucket)
+static pm_result record_copy(pm_vk_recorder *recorder, const pm_decoder *d, pm_slice from, pm_slice to, pm_slice pairs,
+                             pm_slice count)
 {
-    const pm_activations *a = &d->activations;
-    const pm_argmax argmax = {
-        .x = a->logits,
-        .tokens = d->picked,
-        .rows = d->step->outs,
-        .rows_max = bucket->outs,
-        .n = d->hparams->vocab,
-        .x_stride = pm_row_stride(d->hparams->vocab),
+    const pm_page_copy_op copy = {
+        .from = from,
+        .to = to,
+        .pairs = pairs,
+        .count = count,
+        .count_max = (uint32_t)(pairs.bytes / 8),
+        .page_bytes = (uint32_t)pm_kv_page_bytes(&d->kv->layout),
     };
-    PM_TRY(record_norm(recorder, d, d->weights->output_norm, true, d->step->out_rows, d->step->outs, bucket->outs));
-    PM_TRY(record_linear(recorder, d, &d->weights->output, a->normed, a->logits, d->step->outs, bucket->outs));
-    return pm_argmax_record(recorder, &argmax);
+    return pm_page_copy_record(recorder, &copy);
 }
 
-pm_result pm_decoder_record(pm_vk_recorder *recorder, const pm_decoder *d, const pm_bucket *bucket)
+pm_result pm_decoder_record_moves(pm_vk_recorder *recorder, const pm_decoder *d)
 {
+    const pm_step *step = d->step;
+    for (uint32_t layer = 0; layer < d->hparams->layers; layer++) {
+        const pm_slice pages = pm_kv_store_layer(d->kv, layer);
+        if (d->kv->slots > 0) {
+            const pm_slice slots = pm_kv_store_host_layer(d->kv, layer);
+            PM_TRY(record_copy(recorder, d, pages, slots, step->swap_outs, step->swap_out_count));
+            PM_TRY(record_copy(recorder, d, slots, pages, step->swap_ins, step->swap_in_count));
+        }
+        PM_TRY(record_copy(recorder, d, pages, pages, step->copies, step->copy_count));
+        pm_vk_record_segment(recorder);
+    }
+    return PM_OK;
+}
+
+pm_result pm_decoder_record_body(pm_vk_recorder *recorder, const pm_decoder *d, const pm_bucket *bucket)
+{
+    const pm_step_tokens tokens = {
+        .tokens = d->step->tokens,
+        .from = d->step->token_from,
+        .picked = d->picked_before,
+        .rows = d->step->rows,
+        .rows_max = bucket->rows,
+        .vocab = d->hparams->vocab,
+    };
     const pm_embedding embedding = {
         .weight = d->weights->embedding,
         .tokens = d->step->tokens,
@@ -219,10 +245,55 @@ pm_result pm_decoder_record(pm_vk_recorder *recorder, const pm_decoder *d, const
         .rows_max = bucket->rows,
         .y_stride = pm_row_stride(d->hparams->dim),
     };
+    PM_TRY(pm_step_tokens_record(recorder, &tokens));
     PM_TRY(pm_embedding_record(recorder, &embedding));
     for (uint32_t layer = 0; layer < d->hparams->layers; layer++) {
         PM_TRY(record_layer(recorder, d, bucket, layer));
         pm_vk_record_segment(recorder);
     }
-    return record_logits(recorder, d, bucket);
+    return PM_OK;
+}
+
+static pm_result record_logits(pm_vk_recorder *recorder, const pm_decoder *d, uint32_t outs)
+{
+    const pm_activations *a = &d->activations;
+    PM_TRY(record_norm(recorder, d, d->weights->output_norm, true, d->step->out_rows, d->step->outs, outs));
+    return record_linear(recorder, d, &d->weights->output, a->normed, a->logits, d->step->outs, outs);
+}
+
+pm_result pm_decoder_record_head(pm_vk_recorder *recorder, const pm_decoder *d, uint32_t outs)
+{
+    const pm_argmax argmax = {
+        .x = d->activations.logits,
+        .tokens = d->picked,
+        .rows = d->step->outs,
+        .rows_max = outs,
+        .n = d->hparams->vocab,
+        .x_stride = pm_row_stride(d->hparams->vocab),
+    };
+    PM_TRY(record_logits(recorder, d, outs));
+    return pm_argmax_record(recorder, &argmax);
+}
+
+pm_result pm_decoder_record_sampling_head(pm_vk_recorder *recorder, const pm_decoder *d, uint32_t outs)
+{
+    const pm_sample_op sample = {
+        .logits = d->activations.logits,
+        .rows = d->step->outs,
+        .params = d->step->samples,
+        .edits = d->step->edits,
+        .masks = d->step->masks,
+        .inputs = d->step->tokens,
+        .input_rows = d->step->out_rows,
+        .saved = d->activations.saved_logits,
+        .tokens = d->picked,
+        .flags = d->pick_flags,
+        .logprobs = d->logprobs,
+        .rows_max = outs,
+        .n = d->hparams->vocab,
+        .stride = pm_row_stride(d->hparams->vocab),
+        .edits_max = d->step->edits_max,
+    };
+    PM_TRY(record_logits(recorder, d, outs));
+    return pm_sample_record(recorder, &sample);
 }

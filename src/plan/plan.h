@@ -1,8 +1,13 @@
-/* plan/plan.h - recorded forward passes, one per bucket of batch shapes. Floor 4.
+/* plan/plan.h - forward passes, recorded once and replayed for every batch. Floor 4.
  *
- * A plan is recorded once and replayed for every batch that fits its bucket. Grids are
- * those of the bucket; row counts are read on the device, and what lies past them ends
- * at once, so that a batch costs what its own rows cost, to the tile.
+ * A pass is a body, recorded for a bucket of rows, and a head, recorded for a bucket of
+ * rows with logits. Grids are those of the bucket; row counts are read on the device, and
+ * what lies past them ends at once, so that a batch costs what its own rows cost, to the
+ * tile (plan/bucket.h).
+ *
+ * Two runs can be in flight, so that the next batch is made while the device computes
+ * one: each has a step buffer, results and recordings of its own. Activations are shared,
+ * since the device takes one run after the other.
  */
 #ifndef PM_PLAN_PLAN_H
 #define PM_PLAN_PLAN_H
@@ -16,7 +21,8 @@ typedef struct pm_plans_params {
     const pm_kv_store *kv;
     uint32_t rows_max;             /* rows of one step */
     uint32_t seqs_max;             /* sequences of one step */
-    uint32_t outs_max;             /* rows with logits of one step, when scoring */
+    uint32_t outs_max;             /* rows with logits of one step */
+    bool sample;                   /* passes that draw are wanted; the vocabulary is at most PM_SAMPLE_VOCAB_MAX */
     uint32_t context;              /* tokens of the longest sequence */
     bool deterministic;            /* see pm_engine_params */
     pm_progress *progress;         /* "pipelines"; may be NULL */
@@ -24,26 +30,35 @@ typedef struct pm_plans_params {
 } pm_plans_params;
 
 typedef struct pm_plans pm_plans;
-typedef struct pm_plan pm_plan;
 
-/* Records every plan that generation can need and builds their pipelines.
+/* A batch on the device. */
+typedef struct pm_run pm_run;
+
+/* Records every pass that generation can need and builds the pipelines.
  * Errors: PM_ERR_UNSUP (names op and variant), PM_ERR_DEVMEM, PM_ERR_NOMEM, PM_ERR_DEVICE. */
 PM_MUST_USE pm_result pm_plans_create(const pm_plans_params *params, pm_plans **out);
 void pm_plans_destroy(pm_plans *plans);
 
-/* Records the plans of batches in which most rows have logits, if not yet there. */
-PM_MUST_USE pm_result pm_plans_prepare_scoring(pm_plans *plans);
+/* Writes the step buffer and submits the batch; returns while the device works. samples: NULL
+ * = all tokens are greedy; such passes are shorter. With `logits` they are copied to the
+ * host, where there is room for those of one run at a time. At most two runs are in flight (asserted), waited for in the order of submission.
+ * Allocates and records nothing. *out: borrowed until the second submission from here.
+ * Errors: PM_ERR_DEVICE, PM_ERR_LOST. */
+PM_MUST_USE pm_result pm_plans_submit(pm_plans *plans, const pm_batch *batch, const pm_step_samples *samples, bool logits,
+                                      pm_run **out);
 
-/* The smallest plan that holds the batch (asserted to exist). O(plans). */
-const pm_plan *pm_plan_for(const pm_plans *plans, const pm_batch *batch);
+/* Waits for the run's end. Errors: as above. */
+PM_MUST_USE pm_result pm_run_wait(pm_run *run);
 
-/* Writes the step buffer, runs the plan and waits; with logits, also copies them to
- * the host. Allocates and records nothing. Errors: PM_ERR_DEVICE, PM_ERR_LOST. */
-PM_MUST_USE pm_result pm_plan_run(const pm_plan *plan, const pm_batch *batch, bool logits);
+/* Results of a run that has ended: the token of each out row (PM_SAMPLE_NO_TOKEN: there is
+ * none that can be picked), its log-probabilities where its sample asks for them, and, if
+ * asked for, its logits [vocab]. */
+uint32_t pm_run_token(const pm_run *run, uint32_t out);
+const pm_sample_logprobs *pm_run_logprobs(const pm_run *run, uint32_t out);
+const float *pm_run_logits(const pm_run *run, uint32_t out);
 
-/* Results of the last run, borrowed until the next: the greedy token of each out row
- * (PM_ARGMAX_NAN: its logits are not numbers), and, if asked for, its logits. */
-uint32_t pm_plan_token(const pm_plan *plan, uint32_t out);
-const float *pm_plan_logits(const pm_plan *plan, uint32_t out); /* [vocab] */
+/* Time that the device took, by the host's clock: from the submission, or from the end of
+ * the run before. */
+uint64_t pm_run_ns(const pm_run *run);
 
 #endif /* PM_PLAN_PLAN_H */

@@ -11,17 +11,20 @@
 
 #include <string.h>
 
-#define SUBMIT_NS UINT64_C(100000000) /* a submission should take no longer */
+#define GATHER_MAX 256u            /* command buffers of one submission */
 
 /* A segment: the commands between two marks, one command buffer. */
 struct pm_vk_commands {
     pm_vk_device *device;
     VkCommandPool pool;
+    pm_arena memory;               /* of the arrays of segments */
     VkCommandBuffer *segments;     /* [segment_count] */
     VkCommandBufferSubmitInfo *submits; /* [segment_count], made once */
     uint64_t *times;               /* [segment_count + 1] ticks at their borders; scratch of a run */
     bool *cut;                     /* [segment_count] a submission ends behind it */
     uint32_t segment_count;
+    uint64_t lead_ns, tail_ns;     /* of the first and the last submission, run alone; UINT64_MAX = not known */
+    uint64_t start_ns, value;      /* of the run in flight: when it was submitted, the timeline at its end */
     uint32_t dispatches, barriers;
     VkQueryPool borders;           /* segment_count + 1; null without timestamps */
     VkQueryPool queries;           /* 2 per dispatch when profiling */
@@ -136,10 +139,12 @@ static pm_result create_buffers(pm_vk_commands *c)
     const VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                           .queueFamilyIndex = d->queue_family};
     PM_TRY(pm_vk_check(d->vk.vkCreateCommandPool(d->handle, &pool, NULL, &c->pool), "vkCreateCommandPool"));
-    c->segments = pm_alloc(c->segment_count, sizeof(*c->segments), "command buffers");
-    c->submits = pm_alloc(c->segment_count, sizeof(*c->submits), "command buffers");
-    c->times = pm_alloc(c->segment_count + (size_t)1, sizeof(*c->times), "command buffers");
-    c->cut = pm_alloc(c->segment_count, sizeof(*c->cut), "command buffers");
+    pm_arena_init(&c->memory, (c->segment_count + (size_t)4) * (sizeof(*c->segments) + sizeof(*c->submits) +
+                                                               sizeof(*c->times) + 16)); /* one piece */
+    c->segments = pm_arena_alloc(&c->memory, c->segment_count, sizeof(*c->segments), "command buffers");
+    c->submits = pm_arena_alloc(&c->memory, c->segment_count, sizeof(*c->submits), "command buffers");
+    c->times = pm_arena_alloc(&c->memory, c->segment_count + (size_t)1, sizeof(*c->times), "command buffers");
+    c->cut = pm_arena_alloc(&c->memory, c->segment_count, sizeof(*c->cut), "command buffers");
     if (c->segments == NULL || c->submits == NULL || c->times == NULL || c->cut == NULL)
         return PM_ERR_NOMEM;
     const VkCommandBufferAllocateInfo buffers = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_ALLOCATE_INFO,
@@ -152,6 +157,7 @@ static pm_result create_buffers(pm_vk_commands *c)
                                                     .commandBuffer = c->segments[i]};
         c->cut[i] = !d->caps.is_cpu || i + 1 == c->segment_count; /* until a run is measured */
     }
+    c->lead_ns = c->tail_ns = d->caps.is_cpu ? 0 : UINT64_MAX;
     return PM_OK;
 }
 
@@ -166,7 +172,8 @@ static pm_result create_query_pool(const pm_vk_device *d, uint32_t count, VkQuer
 static pm_result create_queries(pm_vk_commands *c, const pm_vk_recorder *r)
 {
     pm_vk_device *d = c->device;
-    if (d->timestamp_ns > 0.0f && c->segment_count > 1)
+    if (d->timestamp_ns > 0.0f && c->segment_count > 1 && !d->caps.is_cpu) /* lavapipe waits for all of the queue before
+                                      it tells of a query */
         PM_TRY(create_query_pool(d, c->segment_count + 1, &c->borders));
     if (!d->profile || r->count == 0)
         return PM_OK;
@@ -215,55 +222,112 @@ void pm_vk_commands_destroy(pm_vk_commands *c)
     d->vk.vkDestroyQueryPool(d->handle, c->borders, NULL);
     d->vk.vkDestroyCommandPool(d->handle, c->pool, NULL);
     pm_free(c->entries);
-    pm_free(c->cut);
-    pm_free(c->times);
-    pm_free(c->submits);
-    pm_free(c->segments);
+    pm_arena_finish(&c->memory);
     pm_free(c);
 }
 
 /* ------------------------------------------------------------------- run */
 
-/* Marks where submissions end the next time: as late as SUBMIT_NS allows by the times of
- * this run; run_ns is all that is known where there are no timestamps. */
+/* Marks where submissions end the next time: as late as the device's limit allows by the
+ * times of this run; run_ns is all that is known where there are no timestamps. */
 static pm_result regroup(pm_vk_commands *c, uint64_t run_ns)
 {
     pm_vk_device *d = c->device;
-    if (c->segment_count == 1)
+    if (d->caps.is_cpu)            /* nothing ends long submissions there */
         return PM_OK;
     if (c->borders != VK_NULL_HANDLE)
         PM_TRY(pm_vk_timestamps(d, c->borders, 0, c->segment_count + 1, c->times));
     uint64_t sum_ns = 0;
+    bool leads = true;
     for (uint32_t i = 0; i < c->segment_count; i++) {
         const uint64_t ns = c->borders != VK_NULL_HANDLE ? pm_vk_ticks_ns(d, c->times[i], c->times[i + 1])
                                                          : run_ns / c->segment_count;
         if (i > 0) {
-            c->cut[i - 1] = sum_ns + ns > SUBMIT_NS;
+            c->cut[i - 1] = sum_ns + ns > d->submit_ns;
+            leads = leads && !c->cut[i - 1];
             sum_ns = c->cut[i - 1] ? 0 : sum_ns;
         }
         sum_ns += ns;
+        c->lead_ns = leads ? sum_ns : c->lead_ns;
     }
+    c->tail_ns = sum_ns;
     return PM_OK;
 }
 
-pm_result pm_vk_commands_run(pm_vk_commands *c)
+/* Command buffers on their way into one submission. */
+typedef struct gather {
+    VkCommandBufferSubmitInfo buffers[GATHER_MAX];
+    uint32_t count;
+    uint64_t tail_ns;              /* of the list that came last */
+} gather;
+
+static pm_result flush(pm_vk_device *d, gather *g)
+{
+    const uint32_t count = g->count;
+    g->count = 0;
+    return count > 0 ? pm_vk_submit(d, g->buffers, count) : PM_OK;
+}
+
+static pm_result gather_list(pm_vk_commands *c, gather *g)
 {
     pm_vk_device *d = c->device;
-    if (c->dispatches == 0)
-        return PM_OK;
-    const uint64_t start_ns = pm_clock_ns();
+    const bool joins = g->tail_ns <= d->submit_ns && c->lead_ns <= d->submit_ns - g->tail_ns;
+    if (!joins)
+        PM_TRY(flush(d, g));
     if (c->borders != VK_NULL_HANDLE)
         d->vk.vkResetQueryPool(d->handle, c->borders, 0, c->segment_count + 1);
     if (c->queries != VK_NULL_HANDLE)
         d->vk.vkResetQueryPool(d->handle, c->queries, 0, 2 * c->dispatches);
-    for (uint32_t i = 0, first = 0; i < c->segment_count; i++)
-        if (c->cut[i]) {
-            PM_TRY(pm_vk_submit(d, &c->submits[first], i + 1 - first));
-            first = i + 1;
+    for (uint32_t i = 0; i < c->segment_count; i++) {
+        g->buffers[g->count++] = c->submits[i];
+        if (g->count == GATHER_MAX || (c->cut[i] && i + 1 < c->segment_count))
+            PM_TRY(flush(d, g));
+    }
+    g->tail_ns = c->tail_ns;
+    return PM_OK;
+}
+
+pm_result pm_vk_commands_submit(pm_vk_commands *const *list, uint32_t count)
+{
+    gather g = {.count = 0};
+    pm_vk_device *d = NULL;
+    const uint64_t now_ns = pm_clock_ns();
+    for (uint32_t i = 0; i < count; i++) {
+        pm_assert(list[i]->value == 0);
+        if (list[i]->dispatches == 0)
+            continue;
+        d = list[i]->device;
+        PM_TRY(gather_list(list[i], &g));
+    }
+    if (d == NULL)
+        return PM_OK;
+    PM_TRY(flush(d, &g));
+    for (uint32_t i = 0; i < count; i++)
+        if (list[i]->dispatches > 0) {
+            list[i]->start_ns = now_ns;
+            list[i]->value = d->timeline_value;
         }
-    PM_TRY(pm_vk_wait(d, d->timeline_value));
-    PM_TRY(regroup(c, pm_clock_ns() - start_ns));
+    return PM_OK;
+}
+
+pm_result pm_vk_commands_wait(pm_vk_commands *c)
+{
+    pm_vk_device *d = c->device;
+    const uint64_t value = c->value;
+    if (value == 0)
+        return PM_OK;
+    c->value = 0;
+    PM_TRY(pm_vk_wait(d, value));
+    const uint64_t now_ns = pm_clock_ns(), begin_ns = c->start_ns > d->waited_ns ? c->start_ns : d->waited_ns;
+    PM_TRY(regroup(c, now_ns - begin_ns));
+    d->waited_ns = now_ns;
     return c->queries != VK_NULL_HANDLE ? pm_vk_profile_collect(d, c->queries, c->entries, c->dispatches) : PM_OK;
+}
+
+pm_result pm_vk_commands_run(pm_vk_commands *c)
+{
+    PM_TRY(pm_vk_commands_submit(&c, 1));
+    return pm_vk_commands_wait(c);
 }
 
 uint32_t pm_vk_commands_dispatches(const pm_vk_commands *commands)

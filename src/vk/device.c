@@ -365,6 +365,7 @@ static pm_result open_device(const char *selector, bool profile, bool statistics
         return PM_ERR_NOMEM;
     }
     device->statistics = statistics;
+    pm_vk_device_limit_submissions(device, 100);
     const pm_result result = open_in(device, instance, selector, profile);
     if (result != PM_OK) {
         pm_vk_device_close(device);
@@ -414,6 +415,11 @@ void pm_vk_device_switch_off(pm_vk_device *device, uint32_t id)
 {
     pm_assert(device->caps.off_count < PM_VK_OFF_MAX);
     device->caps.off[device->caps.off_count++] = id;
+}
+
+void pm_vk_device_limit_submissions(pm_vk_device *device, uint32_t ms)
+{
+    device->submit_ns = (uint64_t)ms * 1000000;
 }
 
 /* Host memory that can be had without swapping; 0 = unknown. */

@@ -32,6 +32,10 @@ uint64_t pm_vk_device_free_bytes(const pm_vk_device *device);
  * is recorded. */
 void pm_vk_device_switch_off(pm_vk_device *device, uint32_t id);
 
+/* How long one submission should take at most; 100 ms until told otherwise. Desktop drivers
+ * end a submission that takes seconds. */
+void pm_vk_device_limit_submissions(pm_vk_device *device, uint32_t ms);
+
 /* "<cache home>/pumice/<stem>-<device>-<driver>-<shaders>.<extension>": a file about this
  * device, this driver and this build's shaders. Errors: PM_ERR_STATE (PUMICE_CACHE=0),
  * PM_ERR_IO, PM_ERR_ARG. */

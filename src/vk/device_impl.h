@@ -15,6 +15,8 @@ struct pm_vk_device {
     uint32_t queue_family;
     VkSemaphore timeline;          /* null until the first submission */
     uint64_t timeline_value;       /* of the last submission */
+    uint64_t waited_ns;            /* when the last wait for commands ended */
+    uint64_t submit_ns;            /* a submission should take no longer */
 
     pm_device_info info;
     pm_vk_caps caps;

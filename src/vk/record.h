@@ -6,8 +6,9 @@
  * after write) or read (write after read). pm_vk_recorder_end() builds the missing
  * pipelines in parallel, then records command buffers. Replaying them allocates
  * nothing. Submissions are bounded: the commands are cut at segment marks, and as
- * many segments go into one submission as fit into 100 ms by the times of the run
- * before (each by itself in the first run, on a CPU driver all at once).
+ * many segments, of one list or of lists submitted together, go into one submission
+ * as fit into pm_vk_device_limit_submissions() by the times of the run before (each by
+ * itself in the first run; on a CPU driver always all at once).
  */
 #ifndef PM_VK_RECORD_H
 #define PM_VK_RECORD_H
@@ -55,9 +56,18 @@ void pm_vk_record_segment(pm_vk_recorder *recorder);
 PM_MUST_USE pm_result pm_vk_recorder_end(pm_vk_recorder *recorder, pm_vk_commands **out);
 void pm_vk_commands_destroy(pm_vk_commands *commands); /* NULL is fine; waits */
 
-/* Submits all segments and waits until the device has finished; host writes to
- * UPLOAD memory made before, and device writes to READBACK memory, are visible.
- * No allocation, no recording. Errors: PM_ERR_DEVICE, PM_ERR_LOST. */
+/* Submits the lists, each after the one before and after all that was submitted earlier;
+ * returns while the device works. Host writes to UPLOAD memory made before are visible to
+ * it. None of them is in flight already, and each is waited for, in the order of
+ * submission. No allocation, no recording. Errors: PM_ERR_DEVICE, PM_ERR_LOST; then
+ * nothing is in flight any more. */
+PM_MUST_USE pm_result pm_vk_commands_submit(pm_vk_commands *const *list, uint32_t count);
+
+/* Waits until the device has finished these, if they are in flight; its writes to READBACK
+ * memory are then visible. Errors: as above. */
+PM_MUST_USE pm_result pm_vk_commands_wait(pm_vk_commands *commands);
+
+/* Submits and waits. */
 PM_MUST_USE pm_result pm_vk_commands_run(pm_vk_commands *commands);
 
 /* Dispatches recorded, for dumps and tests. */

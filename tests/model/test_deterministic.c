@@ -50,13 +50,12 @@ static int32_t token_of(const pm_engine *engine, uint32_t sequence, uint32_t i)
 
 static void make_sequence(const pm_engine *engine, pm_sequence *s, uint32_t id, uint32_t count, uint32_t capacity)
 {
-    *s = (pm_sequence){.token_count = count, .token_capacity = capacity, .logits_from = id == 0 ? 0 : PM_LOGITS_LAST};
-    s->tokens = malloc(capacity * sizeof(*s->tokens));
-    assert_non_null(s->tokens);
-    for (uint32_t i = 0; i < capacity; i++)
+    assert_int_equal(pm_sequence_init(s, capacity, engine->kv.layout.page_tokens), PM_OK);
+    s->token_count = count;
+    s->logits_from = id == 0 ? 0 : PM_LOGITS_LAST;
+    s->no_cache = true;
+    for (uint32_t i = 0; i < count; i++)
         s->tokens[i] = token_of(engine, id, i);
-    const uint32_t page_tokens = engine->kv.layout.page_tokens;
-    assert_int_equal(pm_block_table_init(&s->table, (capacity + page_tokens - 1) / page_tokens), PM_OK);
 }
 
 /* Logits of all positions of sequence 0, owned: with `others` sequences before and behind it, and
@@ -68,7 +67,6 @@ static float *score(pm_engine *engine, uint32_t others, uint32_t fed, uint32_t *
     float *logits = malloc((size_t)TOKENS * vocab * sizeof(*logits));
     uint32_t seen = 0;
     assert_non_null(logits);
-    assert_int_equal(pm_plans_prepare_scoring(engine->plans), PM_OK);
     for (uint32_t i = 0; i <= others; i++) {
         pm_sequence *s = &sequences[i];
         if (i == place)
@@ -82,24 +80,23 @@ static float *score(pm_engine *engine, uint32_t others, uint32_t fed, uint32_t *
         const pm_batch *batch = pm_sched_pick(engine->sched);
         assert_true(batch->rows > 0);
         *rows_most = batch->rows > *rows_most ? batch->rows : *rows_most;
-        const pm_plan *plan = pm_plan_for(engine->plans, batch);
-        if (pm_plan_run(plan, batch, true) != PM_OK)
+        pm_run *run = NULL;
+        if (pm_plans_submit(engine->plans, batch, NULL, true, &run) != PM_OK || pm_run_wait(run) != PM_OK)
             fail_msg("%s", pm_error_message());
         pm_sched_commit(engine->sched, batch);
         for (uint32_t out = 0; out < batch->outs; out++) {
             if (batch->sequences[batch->out_seq[out]] != target)
                 continue;
             assert_int_equal(batch->positions[batch->out_rows[out]], seen);
-            memcpy(logits + (size_t)seen++ * vocab, pm_plan_logits(plan, out), vocab * sizeof(*logits));
+            memcpy(logits + (size_t)seen++ * vocab, pm_run_logits(run, out), vocab * sizeof(*logits));
         }
         for (uint32_t i = 0; i <= others; i++) /* who is done with its tokens gets the next */
             if (sequences[i].computed == sequences[i].token_count && sequences[i].token_count < sequences[i].token_capacity)
-                sequences[i].token_count++;
+                pm_sequence_append(&sequences[i], token_of(engine, i == place ? 0 : 1 + i, sequences[i].token_count));
     }
     for (uint32_t i = 0; i <= others; i++) {
         pm_sched_remove(engine->sched, &sequences[i]);
-        pm_block_table_finish(&sequences[i].table);
-        free(sequences[i].tokens);
+        pm_sequence_finish(&sequences[i]);
     }
     return logits;
 }

@@ -309,7 +309,7 @@ static void a_load_survives_the_failure_of_any_allocation(void **state)
 {
     (void)state;
     pm_engine *engine = NULL;
-    const pm_engine_params p = {.model_path = demo_path, .max_seqs = 1, .max_context_tokens = 64};
+    const pm_engine_params p = {.model_path = demo_path, .max_seqs = 1, .max_context_tokens = 64, .max_batch_tokens = 16};
     const uint64_t before = pm_alloc_count();
     assert_int_equal(pm_engine_create(&p, &engine), PM_OK);
     const uint64_t allocations = pm_alloc_count() - before;

@@ -4,6 +4,9 @@
 #include "op/attention.h"
 #include "op/embedding.h"
 #include "op/matmul.h"
+#include "op/page_copy.h"
+#include "op/sample.h"
+#include "op/step_tokens.h"
 #include "plan/decoder.h"
 #include "vk/buffer_impl.h"
 #include "vk/statistics.h"
@@ -79,7 +82,7 @@ static pm_result draw_model(pm_vk_recorder *recorder, const struct shape *s, pm_
         .pages = CONTEXT / PAGE_TOKENS, .layers = 1, .buffers = &pages};
     const pm_step step = {
         .rows_max = 2048, .seqs_max = 256, .outs_max = 2048, .table_stride = CONTEXT / PAGE_TOKENS,
-        .rows = somewhere(), .outs = somewhere(), .tokens = somewhere(), .positions = somewhere(),
+        .rows = somewhere(), .outs = somewhere(), .tokens = somewhere(), .token_from = somewhere(), .samples = somewhere(), .edits = somewhere(), .masks = somewhere(), .positions = somewhere(),
         .slots = somewhere(), .row_seq = somewhere(), .row_start = somewhere(), .kv_len = somewhere(),
         .out_rows = somewhere(), .block_tables = somewhere()};
     const pm_decoder decoder = {
@@ -91,13 +94,15 @@ static pm_result draw_model(pm_vk_recorder *recorder, const struct shape *s, pm_
                         .mix = somewhere(), .gate_up = somewhere(), .act = somewhere(), .x_q8 = somewhere(), .logits = somewhere(),
                         .scratch = somewhere()},
         .picked = somewhere(),
+        .picked_before = somewhere(),
         .context = CONTEXT,
     };
     for (size_t b = 0; b < COUNT(buckets); b++)
         for (int decode = 0; decode <= 1; decode++) {
             const pm_bucket bucket = {.rows = buckets[b], .seqs = buckets[b] < 256 ? buckets[b] : 256,
-                                      .outs = buckets[b], .decode = decode == 1};
-            PM_TRY(pm_decoder_record(recorder, &decoder, &bucket));
+                                      .decode = decode == 1};
+            PM_TRY(pm_decoder_record_body(recorder, &decoder, &bucket));
+            PM_TRY(pm_decoder_record_head(recorder, &decoder, buckets[b]));
         }
     const pm_weight *packed[] = {&weights.embedding, layer.qkv.part, layer.down.part};
     for (size_t i = 0; i < COUNT(packed); i++)
@@ -175,9 +180,35 @@ static pm_result draw(pm_vk_device *device, bool forced)
     return PM_OK;
 }
 
+/* What runs around a forward pass, whatever the model's types. */
+static pm_result draw_step(pm_vk_device *device)
+{
+    pm_vk_recorder *recorder = NULL;
+    PM_TRY(pm_vk_recorder_create(device, &recorder));
+    pm_result result = PM_OK;
+    for (size_t s = 0; s < COUNT(shapes) && result == PM_OK; s++) {
+        const pm_sample_op sample = {
+            .logits = somewhere(), .rows = somewhere(), .params = somewhere(), .edits = somewhere(), .masks = somewhere(),
+            .inputs = somewhere(), .input_rows = somewhere(), .saved = somewhere(), .tokens = somewhere(), .flags = somewhere(),
+            .logprobs = somewhere(), .rows_max = 256, .n = shapes[s].vocab, .stride = shapes[s].vocab, .edits_max = 4096};
+        result = pm_sample_record(recorder, &sample);
+    }
+    const pm_step_tokens tokens = {.tokens = somewhere(), .from = somewhere(), .picked = somewhere(), .rows = somewhere(),
+                                   .rows_max = 2048, .vocab = 32000};
+    if (result == PM_OK)
+        result = pm_step_tokens_record(recorder, &tokens);
+    const pm_page_copy_op copy = {.from = somewhere(), .to = somewhere(), .pairs = somewhere(), .count = somewhere(),
+                                  .count_max = 256, .page_bytes = 4096};
+    if (result == PM_OK)
+        result = pm_page_copy_record(recorder, &copy);
+    pm_vk_recorder_destroy(recorder);
+    return result;
+}
+
 pm_result pipelines_draw(pm_vk_device *device, uint32_t *chosen)
 {
     PM_TRY(draw(device, false));
+    PM_TRY(draw_step(device));
     *chosen = pm_vk_pipeline_count(device);
     return draw(device, true);
 }

@@ -1,0 +1,120 @@
+/* engine/machine.c - the device side of an engine: weights, pages, plans. */
+#include "engine/engine_impl.h"
+
+#include "base/log.h"
+#include "op/sample.h"
+#include "verify/start.h"
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+/* One budget, fixed when the engine is created: kv_bytes, or a full context for every fourth
+ * sequence, within 90 % of the memory that the weights left. */
+static pm_result size_pool(pm_engine *e)
+{
+    const pm_engine_params *p = &e->params;
+    const uint32_t page_tokens = e->layout.page_tokens;
+    const uint64_t page_bytes = pm_kv_page_bytes(&e->layout) * e->hparams.layers;
+    const uint64_t context_pages = (e->context + page_tokens - 1) / page_tokens;
+    const uint64_t free_pages = pm_vk_device_free_bytes(e->device) / 10 * 9 / page_bytes;
+    const uint64_t wanted = p->kv_bytes != 0 ? p->kv_bytes / page_bytes : context_pages * ((e->max_seqs + 3) / 4);
+    uint64_t pages = p->kv_bytes != 0 ? wanted : min_u64(wanted, free_pages);
+    if (pages < context_pages && (p->max_context_tokens != 0 || pages < 2))
+        return pm_fail(p->kv_bytes != 0 ? PM_ERR_ARG : PM_ERR_DEVMEM,
+                       "a context of %u tokens needs %llu bytes of KV pages, %s has %llu", e->context,
+                       (unsigned long long)(context_pages * page_bytes), p->kv_bytes != 0 ? "the pool" : "the device",
+                       (unsigned long long)(pages * page_bytes));
+    if (pages < context_pages) {
+        e->context = (uint32_t)pages * page_tokens;
+        pm_warn("the KV pool has room for a context of %u tokens", e->context);
+    }
+    e->pages = (uint32_t)min_u64(pages, UINT32_MAX / 64);
+    e->slots = (uint32_t)min_u64(p->swap_bytes / page_bytes, UINT16_MAX); /* of a grid's workgroups */
+    return PM_OK;
+}
+
+/* The different matmuls of the model, by type and shape: at most so many. */
+#define START_WEIGHTS_MAX 128u
+
+static void add_weights(const pm_linear *linear, pm_weight *list, uint32_t *count)
+{
+    for (uint32_t p = 0; p < linear->part_count; p++) {
+        const pm_weight *w = &linear->part[p];
+        bool known = *count == START_WEIGHTS_MAX; /* the first ones are enough */
+        for (uint32_t i = 0; i < *count; i++)
+            known |= list[i].type == w->type && list[i].n == w->n && list[i].k == w->k;
+        if (!known)
+            list[(*count)++] = (pm_weight){.type = w->type, .n = w->n, .k = w->k};
+    }
+}
+
+/* The kernels that the plans are about to pick are right on this device, or off. */
+static pm_result check_kernels(pm_engine *e)
+{
+    pm_weight weights[START_WEIGHTS_MAX];
+    pm_start start = {
+        .weights = weights,
+        .embedding = e->weights.embedding.type,
+        .dim = e->hparams.dim,
+        .hidden = e->hparams.hidden,
+        .vocab = e->hparams.vocab,
+        .rows_max = e->max_batch_tokens,
+        .heads = e->hparams.heads,
+        .window = e->hparams.window,
+        .layout = e->layout,
+        .deterministic = e->params.deterministic,
+    };
+    add_weights(&e->weights.output, weights, &start.weight_count);
+    for (uint32_t layer = 0; layer < e->hparams.layers; layer++) {
+        const pm_layer_weights *w = &e->weights.layers[layer];
+        add_weights(&w->qkv, weights, &start.weight_count);
+        add_weights(&w->attention_out, weights, &start.weight_count);
+        add_weights(&w->gate_up, weights, &start.weight_count);
+        add_weights(&w->down, weights, &start.weight_count);
+    }
+    return pm_start_verify(e->device, &start);
+}
+
+static pm_result create_plans(pm_engine *e)
+{
+    const pm_plans_params plans = {
+        .device = e->device,
+        .hparams = &e->hparams,
+        .weights = &e->weights,
+        .kv = &e->kv,
+        .rows_max = e->max_batch_tokens,
+        .seqs_max = e->max_seqs,
+        .outs_max = e->score_rows,
+        .context = e->context,
+        .sample = e->hparams.vocab <= PM_SAMPLE_VOCAB_MAX,
+        .deterministic = e->params.deterministic,
+        .progress = e->params.progress,
+        .progress_context = e->params.progress_context,
+    };
+    return pm_plans_create(&plans, &e->plans);
+}
+
+pm_result pm_engine_open_device(pm_engine *e, const pm_gguf *gguf)
+{
+    const pm_engine_params *p = &e->params;
+    PM_TRY(pm_vk_device_open(p->device, p->profile, &e->device));
+    pm_vk_device_limit_submissions(e->device, p->submit_ms);
+    PM_TRY(pm_weights_load(e->device, gguf, &e->hparams, e->context, p->progress, p->progress_context, &e->weights));
+    if (e->pages == 0) /* else they are as they were before the device was lost */
+        PM_TRY(size_pool(e));
+    PM_TRY(pm_kv_store_init(&e->kv, e->device, &e->layout, e->hparams.layers, e->pages, e->slots));
+    PM_TRY(check_kernels(e));
+    return create_plans(e);
+}
+
+void pm_engine_close_device(pm_engine *e)
+{
+    pm_plans_destroy(e->plans);
+    pm_kv_store_finish(&e->kv);
+    pm_weights_finish(&e->weights);
+    pm_vk_device_close(e->device);
+    e->plans = NULL;
+    e->device = NULL;
+}
