@@ -152,6 +152,17 @@ static bool read_choice(const char *choices, const char *value, uint32_t *index)
     }
 }
 
+static int add_text(const args_spec *spec, const arg *a, const char *value)
+{
+    arg_texts *texts = a->target;
+    if (texts->count == ARG_TEXTS_MAX) {
+        fprintf(stderr, "pumice %s: %s more than %d times\n", spec->command, a->name, ARG_TEXTS_MAX);
+        return EXIT_USAGE;
+    }
+    texts->list[texts->count++] = value;
+    return -1;
+}
+
 static int store(const args_spec *spec, const arg *a, const char *value)
 {
     char *end = NULL;
@@ -159,6 +170,7 @@ static int store(const args_spec *spec, const arg *a, const char *value)
     switch (a->kind) {
     case ARG_FLAG: *(bool *)a->target = true; return -1;
     case ARG_TEXT: *(const char **)a->target = value; return -1;
+    case ARG_TEXTS: return add_text(spec, a, value);
     case ARG_BYTES:
         if (!read_bytes(value, &number) || !(number >= a->min && number <= a->max))
             return bad_value(spec, a, value);

@@ -18,11 +18,19 @@ enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 typedef enum arg_kind {
     ARG_FLAG,                      /* target: bool */
     ARG_TEXT,                      /* const char * */
+    ARG_TEXTS,                     /* arg_texts: the option may come again, up to max times */
     ARG_UINT,                      /* uint32_t */
     ARG_FLOAT,                     /* float */
     ARG_BYTES,                     /* uint64_t; "512M" */
     ARG_CHOICE,                    /* uint32_t: the index in value, "f16|f32" */
 } arg_kind;
+
+#define ARG_TEXTS_MAX 16
+
+typedef struct arg_texts {
+    const char *list[ARG_TEXTS_MAX];
+    size_t count;
+} arg_texts;
 
 typedef struct arg {
     const char *name;              /* "--temp", or "OUT"; NULL ends a list */

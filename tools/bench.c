@@ -1,17 +1,27 @@
-/* bench.c - pumice bench: prompt and generation speed of one sequence. */
+/* bench.c - pumice bench: prompt and generation speed of one sequence, and of many. */
 #include "engine.h"
 #include "generate.h"
+#include "load.h"
 #include "terminal.h"
 
 #include <stdlib.h>
 
-static const char *prompt_list;
+static const char *prompt_list, *batch_list, *trace_path;
+static uint32_t seqs = 16, trace_requests = 100, shared_tokens, stall_tokens;
+static float speed = 1.0f;
 static uint32_t generate_tokens = 64, reps = 3;
 static bool as_json;
 enum { REPS_MAX = 100 };
 static const arg bench_args[] = {
     {"--pp", NULL, ARG_TEXT, &prompt_list, 0, 0, "LIST", "prompt lengths in tokens (default 128,512 where they fit)"},
     {"--tg", NULL, ARG_UINT, &generate_tokens, 0, 1 << 20, "N", "tokens to generate after one of prompt (default 64)"},
+    {"--batch", NULL, ARG_TEXT, &batch_list, 0, 0, "LIST", "sequences that generate --tg tokens each at once: 1,4,16,64"},
+    {"--trace", NULL, ARG_TEXT, &trace_path, 0, 0, "FILE", "requests as a CSV file of arrivals and lengths has them"},
+    {"--requests", NULL, ARG_UINT, &trace_requests, 1, 1 << 20, "N", "of the trace, or with --shared (default 100)"},
+    {"--speed", NULL, ARG_FLOAT, &speed, 0.001, 1e6, "X", "the trace X times as fast (default 1)"},
+    {"--shared", NULL, ARG_UINT, &shared_tokens, 1, 1 << 20, "N", "requests one after another whose first N tokens are the same"},
+    {"--stall", NULL, ARG_UINT, &stall_tokens, 1, 1 << 20, "N", "a prompt of N tokens comes while --seqs - 1 sequences generate"},
+    {"--seqs", NULL, ARG_UINT, &seqs, 1, 256, "N", "sequences at once, with --trace, --shared and --stall (default 16)"},
     {"--reps", NULL, ARG_UINT, &reps, 1, REPS_MAX, "R", "measured runs, after one that warms up (default 3)"},
     {"--json", NULL, ARG_FLAG, &as_json, 0, 0, NULL, "a JSON object on stdout"},
     {0},
@@ -131,17 +141,163 @@ static int measure_all(pm_engine *engine, cJSON *json)
     return EXIT_OK;
 }
 
+/* ----------------------------------------------------------------- loads */
+
+static int run_load(pm_engine *engine, const char *name, load_request *requests, size_t count, cJSON *array,
+                    load_result *result)
+{
+    if (load_run(engine, requests, count, result) != PM_OK) {
+        load_result_finish(result);
+        return interrupted() ? EXIT_INTERRUPTED : fail("bench");
+    }
+    load_print(name, result, array);
+    return EXIT_OK;
+}
+
+/* As many sequences as the list says, each generating --tg tokens after a prompt of one. */
+static int measure_batches(pm_engine *engine, cJSON *array)
+{
+    double alone = 0.0;
+    for (const char *p = batch_list; *p != '\0';) {
+        char *end, name[32];
+        const unsigned long count = strtoul(p, &end, 10);
+        load_request *requests = must(calloc(count, sizeof(*requests)));
+        load_result result;
+        for (unsigned long i = 0; i < count; i++)
+            requests[i] = (load_request){.prompt_tokens = 1, .generate_tokens = generate_tokens};
+        snprintf(name, sizeof(name), "batch%lu", count);
+        const int code = run_load(engine, name, requests, count, array, &result);
+        free(requests);
+        if (code != EXIT_OK)
+            return code;
+        alone = alone == 0.0 ? result.steady_rate : alone;
+        if (array == NULL)
+            printf("%-10s %.2f tok/s while all generate, %.2f times the first row's\n", "", result.steady_rate,
+                   result.steady_rate / alone);
+        load_result_finish(&result);
+        p = end + (*end == ',');
+    }
+    return EXIT_OK;
+}
+
+static int measure_trace(pm_engine *engine, cJSON *array)
+{
+    pm_engine_info info;
+    load_request *requests = NULL;
+    size_t count = 0;
+    load_result result;
+    pm_engine_describe(engine, &info);
+    int code = load_read_trace(trace_path, trace_requests, info.context_tokens, (double)speed, &requests, &count);
+    if (code >= 0)
+        return code;
+    code = run_load(engine, "trace", requests, count, array, &result);
+    if (code == EXIT_OK)
+        load_result_finish(&result);
+    free(requests);
+    return code;
+}
+
+/* One after the other, so that time to the first token is that of the prompt alone. */
+static int measure_shared(pm_engine *engine, cJSON *array)
+{
+    double first_ms = 0.0;
+    load_times later = {0};
+    int code = EXIT_OK;
+    for (uint32_t i = 0; i < trace_requests && code == EXIT_OK; i++) {
+        char name[32];
+        load_request request = {.prompt_tokens = shared_tokens + 8, .shared_tokens = shared_tokens, .generate_tokens = 4};
+        load_result result = {0};
+        if (load_run(engine, &request, 1, &result) != PM_OK)
+            code = fail("bench");
+        const double ms = load_quantile(&result.first_ms, 0.5);
+        if (i == 0)
+            first_ms = ms;
+        else
+            load_times_add(&later, ms);
+        snprintf(name, sizeof(name), "shared%u", i);
+        if (array != NULL && code == EXIT_OK)
+            load_print(name, &result, array);
+        load_result_finish(&result);
+    }
+    if (array == NULL && code == EXIT_OK)
+        printf("%u requests with %u shared tokens: first token after %.1f ms, then %.1f ms (median; p99 %.1f), %.1f times shorter\n",
+               trace_requests, shared_tokens, first_ms, load_quantile(&later, 0.5), load_quantile(&later, 0.99),
+               first_ms / load_quantile(&later, 0.5));
+    load_times_finish(&later);
+    return code;
+}
+
+/* The pace of others with and without a long prompt beside them. */
+static int measure_stall(pm_engine *engine, cJSON *array)
+{
+    load_request *requests = must(calloc(seqs, sizeof(*requests)));
+    double before = 0.0, during = 0.0, worst = 0.0;
+    int code = EXIT_OK;
+    for (int pass = 0; pass < 3 && code == EXIT_OK; pass++) { /* the first warms up */
+        load_result result;
+        const uint32_t count = pass == 2 ? seqs : seqs - 1;
+        for (uint32_t i = 0; i < count; i++)
+            requests[i] = (load_request){.prompt_tokens = 8, .generate_tokens = generate_tokens};
+        if (pass == 2)
+            requests[seqs - 1] = (load_request){.at_s = 1e-3, .prompt_tokens = stall_tokens, .generate_tokens = 1};
+        code = run_load(engine, pass == 0 ? "warm" : pass == 1 ? "alone" : "stalled", requests, count, array, &result);
+        if (code != EXIT_OK)
+            break;
+        before = pass == 1 ? load_quantile(&result.gap_ms, 0.5) : before;
+        during = load_quantile(&result.gap_ms, 0.5);
+        worst = load_quantile(&result.gap_ms, 0.99);
+        load_result_finish(&result);
+    }
+    if (array == NULL && code == EXIT_OK)
+        printf("between tokens %.2f ms alone, %.2f ms with the prompt (%.2f times), p99 %.2f ms (%.2f times)\n", before, during,
+               during / before, worst, worst / before);
+    free(requests);
+    return code;
+}
+
+/* The largest number of --batch, or 0 after a message. */
+static uint32_t batch_most(void)
+{
+    uint32_t most = 0;
+    for (const char *p = batch_list; *p != '\0';) {
+        char *end;
+        const unsigned long count = strtoul(p, &end, 10);
+        if (end == p || count < 1 || count > 256 || (*end != ',' && *end != '\0')) {
+            fprintf(stderr, "pumice bench: --batch is '%s', expected numbers from 1 to 256\n", batch_list);
+            return 0;
+        }
+        most = count > most ? (uint32_t)count : most;
+        p = end + (*end == ',');
+    }
+    return most;
+}
+
+static int measure_loads(pm_engine *engine, cJSON *json)
+{
+    cJSON *array = json != NULL ? cJSON_AddArrayToObject(json, "loads") : NULL;
+    if (batch_list != NULL)
+        return measure_batches(engine, array);
+    if (trace_path != NULL)
+        return measure_trace(engine, array);
+    return shared_tokens > 0 ? measure_shared(engine, array) : measure_stall(engine, array);
+}
+
 int bench_main(int argc, char **argv)
 {
     const args_spec spec = {"bench", "measure prompt and generation speed", {bench_args, engine_args}};
     int code = args_parse(&spec, argc, argv);
     if (code >= 0)
         return code;
+    const bool loads = batch_list != NULL || trace_path != NULL || shared_tokens > 0 || stall_tokens > 0;
+    if (batch_list != NULL && (seqs = batch_most()) == 0)
+        return EXIT_USAGE;
+    engine_opts.seqs = loads ? seqs : 1;
+    interrupts_catch();
     pm_engine *engine = NULL;
     code = engine_open("bench", &engine);
     if (code < 0) {
         cJSON *json = as_json ? must(cJSON_CreateObject()) : NULL;
-        code = measure_all(engine, json);
+        code = loads ? measure_loads(engine, json) : measure_all(engine, json);
         if (code == EXIT_OK && as_json)
             print_json(json);
         else

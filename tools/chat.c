@@ -82,8 +82,8 @@ static bool answer(chat *c)
     int32_t *tokens = render_to_fit(c, &count);
     if (tokens == NULL)
         return false;
-    const pm_request_params params = {.tokens = tokens, .token_count = count, .max_tokens = sample_opts.max_tokens,
-                                      .ignore_end = sample_opts.ignore_end, .sample = sample_params()};
+    pm_request_params params = {.tokens = tokens, .token_count = count};
+    (void)sample_read("chat", &params); /* it was read once before */
     conversation_add(&c->talk, "assistant", "");
     const pm_result result = generate(c->engine, &params, take_text, &c->talk, &c->last);
     free(tokens);
@@ -242,6 +242,10 @@ int chat_main(int argc, char **argv)
 {
     const args_spec spec = {"chat", "talk with a model", {chat_args, sample_args, engine_args}};
     int code = args_parse(&spec, argc, argv);
+    if (code >= 0)
+        return code;
+    pm_request_params params = {0};
+    code = sample_read("chat", &params);
     if (code >= 0)
         return code;
     chat c = {0};

@@ -35,7 +35,7 @@ int engine_open(const char *command, pm_engine **out)
     }
     const pm_engine_params params = {.model_path = engine_opts.model,
                                      .device = engine_opts.device,
-                                     .max_seqs = 1,
+                                     .max_seqs = engine_opts.seqs != 0 ? engine_opts.seqs : 1,
                                      .max_context_tokens = engine_opts.context,
                                      .max_batch_tokens = engine_opts.batch_tokens,
                                      .page_tokens = 16u << engine_opts.page_choice,

@@ -10,11 +10,12 @@ typedef struct engine_options {
     uint32_t context, page_choice, batch_tokens, kv_type;
     uint64_t kv_bytes;
     bool deterministic, profile;
+    uint32_t seqs;                 /* sequences at once; 0 = 1 */
 } engine_options;
 extern engine_options engine_opts;
 extern const arg engine_args[];
 
-/* Creates the engine of engine_opts for one sequence, with a progress bar on a terminal.
+/* Creates the engine of engine_opts, with a progress bar on a terminal.
  * Returns -1, or the exit code after a message. */
 int engine_open(const char *command, pm_engine **out);
 

@@ -5,21 +5,24 @@
 #include "common.h"
 
 typedef struct sample_options {
-    float temperature, top_p, min_p, repeat_penalty;
-    uint32_t top_k, seed, max_tokens;
+    float temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
+    uint32_t top_k, seed, max_tokens, min_tokens, speculate, draft_tokens;
     bool ignore_end;
+    arg_texts stops, biases;
 } sample_options;
 extern sample_options sample_opts;
 extern const arg sample_args[];
 
-/* The options as the engine takes them; without --seed, another seed each time. */
-pm_sample_params sample_params(void);
+/* The options as the engine takes them, with *params zero before; without --seed, another
+ * seed each time. What it points to is static. Returns -1, or the exit code after a message. */
+int sample_read(const char *command, pm_request_params *params);
 
 typedef struct generation {
-    uint32_t prompt_tokens, generated_tokens;
+    uint32_t prompt_tokens, cached_tokens, generated_tokens; /* generated: of all answers */
+    uint32_t drafted_tokens, accepted_tokens;
     double first_token_s;          /* from submit */
     double total_s;
-    pm_finish finish;
+    pm_finish finish;              /* of the first answer */
     uint32_t pages_max;            /* KV pages in use at most, since the engine began */
 } generation;
 

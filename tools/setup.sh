@@ -13,8 +13,8 @@ libraries=(vulkan libpcre2-8 libutf8proc libcjson libedit)
 case ${1:-} in
   run) ;;
   test)
-    packages+=(libcmocka-dev vulkan-validationlayers spirv-tools spirv-cross python3)
-    commands+=(spirv-val python3)
+    packages+=(g++ libcmocka-dev vulkan-validationlayers spirv-tools spirv-cross python3)
+    commands+=(c++ spirv-val python3)
     libraries+=(cmocka)
     ;;
   *)

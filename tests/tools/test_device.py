@@ -50,6 +50,31 @@ class Run(Case):
         code, out, err = run(*args, "--kv-bytes", "1K")
         self.assertEqual((code, out), (1, b""), err)
 
+    def test_stops_biases_and_guesses(self):
+        args = ("run", "-m", DEMO, "-p", "Once upon a time", "-n", 24, "--temp", 0, "--deterministic")
+        text = self.ok(*args)
+        stop = text[20:26].decode()
+        self.assertEqual(self.ok(*args, "--stop", "never there", "--stop", stop), text[:text.index(stop.encode())])
+        tokens = json.loads(self.ok(*args, "--json"))["tokens"]
+        banned = json.loads(self.ok(*args, "--json", "--logit-bias", f"{tokens[0]}=-inf,{tokens[2]}=-1000"))["tokens"]
+        self.assertFalse({tokens[0], tokens[2]} & set(banned))
+        self.assertEqual(self.ok(*args, "--speculate", "lookup", "--draft", 7), text)
+        self.assertNotEqual(self.ok(*args, "--frequency-penalty", 2, "--presence-penalty", 2, "-n", 60), text)
+        self.assertIn("--logit-bias", self.usage(*args, "--logit-bias", "5:1"))
+        self.assertIn("--min-p", self.usage(*args, "--min-p", 2))
+
+    def test_answers_with_log_probabilities(self):
+        args = ("run", "-m", DEMO, "-p", "Once", "-n", 4, "--temp", 1, "--seed", 5, "--ignore-eos", "--deterministic")
+        found = json.loads(self.ok(*args, "--json", "--n", 3, "--logprobs", 2, "--echo"))
+        self.assertEqual(len(found["others"]), 2)
+        self.assertTrue(found["text"].startswith("Once"))
+        self.assertEqual(len(found["logprobs"]), found["prompt_tokens"] + 4)
+        for entry in found["logprobs"][1:]:
+            self.assertEqual(len(entry["top"]), 2)
+            self.assertLessEqual(entry["logprob"], entry["top"][0]["logprob"] + 1e-6)
+        self.assertEqual(found["others"][0]["tokens"], json.loads(self.ok(*args[:-4], "--seed", 6, *args[-2:], "--json"))["tokens"])
+        self.assertIn("--json", self.usage(*args, "--logprobs", 1))
+
     def test_profile_names_the_ops(self):
         _, _, err = run("run", "-m", DEMO, "-p", "Once", "-n", 2, "--profile")
         self.assertRegex(err, r"(?m)^matmul")
@@ -150,6 +175,21 @@ class Scores(Case):
             self.assertGreater(found[row]["min"], 0)
         self.assertGreater(found["tg4"]["percent_of_bandwidth"], 0)
         self.assertEqual(run("bench", "-m", DEMO, "--pp", "8,x")[0], 2)
+
+    def test_bench_of_many(self):
+        found = json.loads(self.ok("bench", "-m", DEMO, "--batch", "1,3", "--tg", 4, "--json"))["loads"]
+        self.assertEqual([row["requests"] for row in found], [1, 3])
+        for row in found:
+            self.assertGreater(row["steady_tokens_per_s"], 0)
+            self.assertEqual(sorted(row["between_tokens_ms"]), row["between_tokens_ms"])
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write("TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.97,20,3\n2023-11-16 18:17:04.03,900,5\n")
+            file.flush()
+            trace = json.loads(self.ok("bench", "-m", DEMO, "--ctx", 64, "--trace", file.name, "--json"))["loads"][0]
+        self.assertEqual(trace["requests"], 2)
+        self.assertIn("times shorter", self.ok("bench", "-m", DEMO, "--shared", 48, "--requests", 2).decode())
+        self.assertIn("times", self.ok("bench", "-m", DEMO, "--stall", 40, "--seqs", 2, "--tg", 8).decode())
+        self.assertIn("--batch", self.usage("bench", "-m", DEMO, "--batch", "1,x"))
 
     def test_variants(self):
         """Each matmul variant that runs here says the same at temperature 0; the others say what they lack."""

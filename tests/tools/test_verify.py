@@ -1,17 +1,19 @@
-"""pumice verify and the self-test at start, with the program and with programs that have one kernel wrong.
+"""pumice verify and the self-test at start, with the program and with kernels of it that are wrong.
 
-usage: test_verify.py PUMICE FOLDER-OF-MUTANTS
+usage: test_verify.py PUMICE PUMICE-WITH-MODULES
 
-A mutant is the program with one module replaced by another: mutant-rows reads Q8_0 weights as
-if they were Q4_0 in the matmul whose lanes own rows, mutant-lanes in the one for CPUs.
+A mutant is the program with one module replaced by another (tests/modules.h): "rows" reads Q8_0 weights as
+if they were Q4_0 in the matmul whose lanes own rows, "lanes" in the one for CPUs.
 """
 import html.parser
 import json
 import os
+import shutil
 import sys
 import tempfile
 
-MUTANTS = sys.argv.pop(2)
+WITH_MODULES = sys.argv.pop(2)
+SPV = os.path.join(os.environ.get("PUMICE_TEST_BINARY", ""), "spv")
 
 import program  # noqa: E402 (takes its own argument)
 from program import DEMO, Case, main, run  # noqa: E402
@@ -31,16 +33,22 @@ def picked():
     return names[0].rstrip("0123456789")
 
 
+MODULES = {"rows": "matmul", "lanes": "matmul_lanes"}
+
+
 class WithMutant:
     """Runs the mutant in place of the program, with a cache of its own."""
 
     def __init__(self, family):
-        self.path = os.path.join(MUTANTS, "mutant-" + family)
+        self.module = MODULES[family]
 
     def __enter__(self):
-        self.saved, program.PUMICE = program.PUMICE, self.path
+        self.saved, program.PUMICE = program.PUMICE, WITH_MODULES
         self.folder = tempfile.TemporaryDirectory()
-        return {"XDG_CACHE_HOME": self.folder.name}
+        modules = os.path.join(self.folder.name, "modules")
+        os.mkdir(modules)
+        shutil.copy(os.path.join(SPV, self.module + "_q4_0.spv"), os.path.join(modules, self.module + "_q8_0.spv"))
+        return {"XDG_CACHE_HOME": self.folder.name, "PUMICE_TEST_MODULES": modules}
 
     def __exit__(self, *_):
         program.PUMICE = self.saved
