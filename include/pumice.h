@@ -398,6 +398,7 @@ typedef struct pm_engine_stats {
     uint32_t preemptions;          /* by recompute or swap */
     uint64_t swapped_pages;        /* that went to host memory */
     uint32_t device_losses;        /* survived */
+    uint64_t device_bytes;         /* allocated on the device now: weights, pages, buffers */
     uint32_t chunk_tokens;         /* rows of a step now, see submit_ms */
     double step_us_last;           /* wall time of the last step, microseconds */
     double step_us, host_us, device_wait_us; /* sums over all steps: wall time; of it, this library's

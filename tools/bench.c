@@ -2,12 +2,13 @@
 #include "engine.h"
 #include "generate.h"
 #include "load.h"
+#include "soak.h"
 #include "terminal.h"
 
 #include <stdlib.h>
 
 static const char *prompt_list, *batch_list, *trace_path;
-static uint32_t seqs = 16, trace_requests = 100, shared_tokens, stall_tokens;
+static uint32_t seqs = 16, trace_requests = 100, shared_tokens, stall_tokens, soak_seconds;
 static float speed = 1.0f;
 static uint32_t generate_tokens = 64, reps = 3;
 static bool as_json;
@@ -19,6 +20,7 @@ static const arg bench_args[] = {
     {"--trace", NULL, ARG_TEXT, &trace_path, 0, 0, "FILE", "requests as a CSV file of arrivals and lengths has them"},
     {"--requests", NULL, ARG_UINT, &trace_requests, 1, 1 << 20, "N", "of the trace, or with --shared (default 100)"},
     {"--speed", NULL, ARG_FLOAT, &speed, 0.001, 1e6, "X", "the trace X times as fast (default 1)"},
+    {"--duration", NULL, ARG_UINT, &soak_seconds, 1, 1 << 20, "SECONDS", "--trace again and again: a CSV row each minute, exits with 1 when a request is lost or memory grows"},
     {"--shared", NULL, ARG_UINT, &shared_tokens, 1, 1 << 20, "N", "requests one after another whose first N tokens are the same"},
     {"--stall", NULL, ARG_UINT, &stall_tokens, 1, 1 << 20, "N", "a prompt of N tokens comes while --seqs - 1 sequences generate"},
     {"--seqs", NULL, ARG_UINT, &seqs, 1, 256, "N", "sequences at once, with --trace, --shared and --stall (default 16)"},
@@ -190,9 +192,13 @@ static int measure_trace(pm_engine *engine, cJSON *array)
     int code = load_read_trace(trace_path, trace_requests, info.context_tokens, (double)speed, &requests, &count);
     if (code >= 0)
         return code;
-    code = run_load(engine, "trace", requests, count, array, &result);
-    if (code == EXIT_OK)
-        load_result_finish(&result);
+    if (soak_seconds > 0) {
+        code = soak_run(engine, requests, count, soak_seconds, engine_opts.deterministic);
+    } else {
+        code = run_load(engine, "trace", requests, count, array, &result);
+        if (code == EXIT_OK)
+            load_result_finish(&result);
+    }
     free(requests);
     return code;
 }
@@ -291,6 +297,8 @@ int bench_main(int argc, char **argv)
     const bool loads = batch_list != NULL || trace_path != NULL || shared_tokens > 0 || stall_tokens > 0;
     if (batch_list != NULL && (seqs = batch_most()) == 0)
         return EXIT_USAGE;
+    if (soak_seconds > 0 && (trace_path == NULL || as_json))
+        return usage("bench", "--duration goes with --trace, not with --json");
     engine_opts.seqs = loads ? seqs : 1;
     interrupts_catch();
     pm_engine *engine = NULL;

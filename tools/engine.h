@@ -8,7 +8,7 @@
 typedef struct engine_options {
     const char *model, *device, *variant;
     uint32_t context, page_choice, batch_tokens, kv_type;
-    uint64_t kv_bytes;
+    uint64_t kv_bytes, swap_bytes;
     bool deterministic, profile;
     uint32_t seqs;                 /* sequences at once; 0 = 1 */
 } engine_options;

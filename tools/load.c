@@ -38,7 +38,7 @@ double load_quantile(load_times *times, double q)
 
 /* ------------------------------------------------------------------- run */
 
-static uint32_t made_up(uint32_t stream, uint32_t i, uint32_t vocab)
+uint32_t load_token(uint32_t stream, uint32_t i, uint32_t vocab)
 {
     uint64_t x = ((uint64_t)stream << 32 | i) * UINT64_C(0x9e3779b97f4a7c15) + UINT64_C(0x632be59bd9b4e019);
     x ^= x >> 31;
@@ -50,7 +50,7 @@ static pm_result submit(pm_engine *engine, load_request *request, uint32_t numbe
 {
     int32_t *tokens = must(malloc((request->prompt_tokens + 1) * sizeof(*tokens)));
     for (uint32_t i = 0; i < request->prompt_tokens; i++)
-        tokens[i] = (int32_t)made_up(i < request->shared_tokens ? 0 : number + 1, i, vocab);
+        tokens[i] = (int32_t)load_token(i < request->shared_tokens ? 0 : number + 1, i, vocab);
     const pm_request_params params = {.tokens = tokens, .token_count = request->prompt_tokens,
                                       .max_tokens = request->generate_tokens, .ignore_end = true};
     const pm_result result = pm_request_submit(engine, &params, &request->id);
@@ -219,6 +219,11 @@ int load_read_trace(const char *path, size_t most, uint32_t context, double spee
         }
     }
     fclose(file);
+    if (*count == 0) {
+        fprintf(stderr, "pumice bench: %s: no requests\n", path);
+        free(*out);
+        return EXIT_FAILED;
+    }
     for (size_t i = 0; i < *count; i++)
         (*out)[i].at_s = i == 0 ? 0.0 : (*out)[i].at_s / speed;
     return -1;

@@ -16,6 +16,9 @@ typedef struct load_request {
     uint64_t id;
 } load_request;
 
+/* Token i of made-up text number `stream`. */
+uint32_t load_token(uint32_t stream, uint32_t i, uint32_t vocab);
+
 /* Samples in any order; quantiles sort them. */
 typedef struct load_times {
     double *list;                  /* owned */

@@ -29,6 +29,7 @@ static void tell_prompt(pm_engine *e, pm_request *request)
     request->cached_tokens = request->sequence.cached_tokens < request->ask->prompt_tokens
                                  ? request->sequence.cached_tokens : request->ask->prompt_tokens - 1;
     e->counts.prompt_tokens += request->ask->prompt_tokens;
+    e->counts.cached_tokens += request->cached_tokens;
     if (request->ask->echo)
         pm_events_add_echo(&e->events, request);
 }

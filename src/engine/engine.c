@@ -151,13 +151,13 @@ static void publish(pm_engine *e, uint64_t start_ns, double waited_us)
     c->host_us += c->step_us_last - (c->device_wait_us - waited_us);
     c->running = sched.running;
     c->queued = sched.waiting;
-    c->cached_tokens = sched.cached_tokens;
     c->recomputed_tokens = sched.recomputed_tokens;
     c->preemptions = (uint32_t)sched.preemptions;
     c->swapped_pages = sched.swapped_out;
     c->pages_used = pm_kv_pages_used(pages);
     c->pages_used_max = pm_kv_pages_used_max(pages);
     c->pages_cached = pm_kv_pages_named_count(pages);
+    c->device_bytes = pm_vk_device_held_bytes(e->device);
     c->chunk_tokens = pm_pace_rows(&e->pace);
     pthread_mutex_lock(&e->lock);
     e->stats = *c;

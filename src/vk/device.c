@@ -459,6 +459,14 @@ uint64_t pm_vk_device_free_bytes(const pm_vk_device *device)
     return best;
 }
 
+uint64_t pm_vk_device_held_bytes(const pm_vk_device *device)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < device->memory.memoryHeapCount; i++)
+        bytes += device->heap_held[i];
+    return bytes;
+}
+
 /* ---------------------------------------------------------------- submit */
 
 static pm_result create_timeline(pm_vk_device *d)

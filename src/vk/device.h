@@ -28,6 +28,9 @@ const pm_vk_caps *pm_vk_device_caps(const pm_vk_device *device);
  * without a budget at least what the host has free. */
 uint64_t pm_vk_device_free_bytes(const pm_vk_device *device);
 
+/* Bytes that this device object has allocated and not freed, of all heaps. */
+uint64_t pm_vk_device_held_bytes(const pm_vk_device *device);
+
 /* Adds to pm_vk_caps.off; more than PM_VK_OFF_MAX are asserted not to come. Before anything
  * is recorded. */
 void pm_vk_device_switch_off(pm_vk_device *device, uint32_t id);

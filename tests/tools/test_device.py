@@ -191,6 +191,23 @@ class Scores(Case):
         self.assertIn("times", self.ok("bench", "-m", DEMO, "--stall", 40, "--seqs", 2, "--tg", 8).decode())
         self.assertIn("--batch", self.usage("bench", "-m", DEMO, "--batch", "1,x"))
 
+    def test_bench_of_a_long_time(self):
+        """Every sampler, cancels and deadlines, again and again: nothing is lost, and what comes again is answered alike."""
+        with tempfile.NamedTemporaryFile("w") as file:
+            file.write("TIMESTAMP,ContextTokens,GeneratedTokens\n")
+            for i in range(12):
+                file.write(f"2023-11-16 18:17:03.{i:02d},{5 + 7 * i % 40},{1 + i % 5}\n")
+            file.flush()
+            code, out, err = run("bench", "-m", DEMO, "--ctx", 64, "--seqs", 4, "--trace", file.name, "--duration", 4,
+                                 "--deterministic")
+            self.assertEqual(self.usage("bench", "-m", DEMO, "--trace", file.name, "--duration", 1, "--json")[:7], "pumice ")
+        self.assertEqual(code, 0, err)
+        rows = [line.split(",") for line in out.decode().splitlines()]
+        self.assertEqual(rows[0][:3], ["seconds", "requests", "answers"])
+        self.assertTrue(len(rows) > 2 and all(len(row) == len(rows[0]) for row in rows))
+        self.assertRegex(err, r"[1-9]\d* came again and were held to the answers before; .* 0 faults")
+        self.assertIn("--trace", self.usage("bench", "-m", DEMO, "--duration", 1))
+
     def test_variants(self):
         """Each matmul variant that runs here says the same at temperature 0; the others say what they lack."""
         prompt = ("run", "-m", DEMO, "-p", "Once upon a time", "-n", 6, "--temp", 0)
