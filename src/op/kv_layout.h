@@ -28,6 +28,7 @@
 #include <stdint.h>
 
 #define PM_KV_BLOCK 32u            /* elements that share a scale */
+#define PM_KV_PIECE 16u            /* bytes that are read, written and copied at a time */
 
 typedef struct pm_kv_layout {
     pm_kv_type type;
@@ -53,19 +54,26 @@ static inline uint32_t pm_kv_block_bytes(pm_kv_type type)
     return type == PM_KV_F32 ? 128 : type == PM_KV_F16 ? 64 : type == PM_KV_Q8_0 ? 34 : 18;
 }
 
-/* Bytes of one page of one layer, K and V; a multiple of 16. */
+/* Bytes of one page of one layer, K and V; a multiple of PM_KV_PIECE (pm_kv_layout_check()). */
 static inline uint64_t pm_kv_page_bytes(const pm_kv_layout *l)
 {
     return (uint64_t)2 * l->kv_heads * l->head_dim * l->page_tokens / PM_KV_BLOCK * pm_kv_block_bytes(l->type);
 }
 
-/* Errors: PM_ERR_UNSUP (heads whose dimension the type does not take; names those that do). */
+/* Errors: PM_ERR_UNSUP (heads whose dimension the type does not take; names those that do.
+ * Pages that are no whole pieces, as those of few tokens may be: 68 bytes for one token of
+ * q8_0 with one head of 32; or that are 4 GiB or more). */
 PM_MUST_USE static inline pm_result pm_kv_layout_check(const pm_kv_layout *l)
 {
-    if (!pm_kv_type_has_scales(l->type) || l->head_dim % PM_KV_BLOCK == 0)
-        return PM_OK;
-    return pm_fail(PM_ERR_UNSUP, "KV pages of %s need a head_dim that is a multiple of %u, the model's is %u; f16 and f32 "
-                   "take it", pm_kv_type_name(l->type), PM_KV_BLOCK, l->head_dim);
+    if (pm_kv_type_has_scales(l->type) && l->head_dim % PM_KV_BLOCK != 0)
+        return pm_fail(PM_ERR_UNSUP, "KV pages of %s need a head_dim that is a multiple of %u, the model's is %u; f16 and "
+                       "f32 take it", pm_kv_type_name(l->type), PM_KV_BLOCK, l->head_dim);
+    const uint64_t bytes = pm_kv_page_bytes(l);
+    if (l->head_dim % 8 != 0 || bytes == 0 || bytes % PM_KV_PIECE != 0 || bytes > UINT32_MAX)
+        return pm_fail(PM_ERR_UNSUP, "KV pages of %u tokens of %s with %u heads of %u have %llu bytes, expected a multiple of "
+                       "%u below 4 GiB of heads in multiples of 8", l->page_tokens, pm_kv_type_name(l->type), l->kv_heads,
+                       l->head_dim, (unsigned long long)bytes, PM_KV_PIECE);
+    return PM_OK;
 }
 
 #endif /* PM_OP_KV_LAYOUT_H */

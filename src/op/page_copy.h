@@ -10,7 +10,7 @@ typedef struct pm_page_copy_op {
     pm_slice pairs;                /* [count_max, 2] u32 page ids */
     pm_slice count;                /* u32 pairs present */
     uint32_t count_max;
-    uint32_t page_bytes;           /* a multiple of 16 */
+    uint32_t page_bytes;           /* a multiple of PM_KV_PIECE, as pm_kv_layout_check() has it */
 } pm_page_copy_op;
 
 PM_MUST_USE pm_result pm_page_copy_record(pm_vk_recorder *recorder, const pm_page_copy_op *c);

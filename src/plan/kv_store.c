@@ -16,6 +16,7 @@ static pm_result create_layer(pm_kv_store *store, pm_vk_device *device, uint32_t
 pm_result pm_kv_store_init(pm_kv_store *store, pm_vk_device *device, const pm_kv_layout *layout, uint32_t layers,
                            uint32_t pages, uint32_t slots)
 {
+    PM_TRY(pm_kv_layout_check(layout));
     *store = (pm_kv_store){.layout = *layout, .pages = pages, .slots = slots, .layers = layers};
     store->buffers = pm_alloc(layers, sizeof(*store->buffers), "KV store");
     store->host = pm_alloc(layers, sizeof(*store->host), "KV store");

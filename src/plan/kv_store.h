@@ -13,7 +13,8 @@ typedef struct pm_kv_store {
     pm_vk_buffer **host;           /* [layers] owned; slots * pm_kv_page_bytes() each, PM_VK_READBACK */
 } pm_kv_store;
 
-/* slots: 0 = none. Errors: PM_ERR_DEVMEM, PM_ERR_NOMEM, PM_ERR_DEVICE. */
+/* slots: 0 = none. Errors: PM_ERR_UNSUP (pm_kv_layout_check(); *store is untouched),
+ * PM_ERR_DEVMEM, PM_ERR_NOMEM, PM_ERR_DEVICE. */
 PM_MUST_USE pm_result pm_kv_store_init(pm_kv_store *store, pm_vk_device *device, const pm_kv_layout *layout,
                                        uint32_t layers, uint32_t pages, uint32_t slots);
 void pm_kv_store_finish(pm_kv_store *store);
