@@ -3,6 +3,7 @@
 
 #include "op/attention_cut.h"
 #include "op/lanes.h"
+#include "op/loops.h"
 #include "op/variant.h"
 #include "push_attention.h"
 
@@ -51,7 +52,45 @@ static uint32_t splits_of(const pm_attention *a, uint64_t groups)
     return splits < 1 ? 1 : splits;
 }
 
-static shape shape_of(const pm_attention *a, uint32_t variant)
+/* Turns that a lane of attention.comp takes at most, nothing unrolled that does not say so: each row of a
+ * workgroup may be of another sequence, and take a pass of its own. */
+static uint64_t turns_of(const pm_attention *a, const shape *s)
+{
+    static const uint32_t piece_quads[] = {[PM_KV_F16] = 2, [PM_KV_F32] = 1, [PM_KV_Q8_0] = 4, [PM_KV_Q4_0] = 8};
+    const uint32_t page = a->layout.page_tokens, quads = a->layout.head_dim / 4;
+    const uint64_t seen = a->window > 0 && a->window < a->kv_len_max ? (uint64_t)a->window + s->rows : a->kv_len_max;
+    const uint64_t tiles = seen / TILE + 2, passes = s->rows < a->seqs_max ? s->rows : a->seqs_max;
+    const uint64_t share = s->splits == 1 ? tiles : s->run > 0 ? s->run : tiles / s->splits + 1;
+    const uint64_t runs = s->run > 0 ? share / s->run + 2 : 1;
+    const uint64_t tile = 1 + (TILE / PARTS + 1) + (quads / piece_quads[a->layout.type] + 1) + (TILE / page + 1) +
+                          TILE / page * (page + 1);
+    const uint64_t around = (uint64_t)s->rows * s->heads * quads / TILE + a->out_stride / TILE + 4;
+    return passes * (share * tile + runs + around) + 1;
+}
+
+/* On a CPU driver, so that no loop is cut short: fewer rows in a workgroup, which change no bit, where the
+ * runs are given; else, and where one row is too much, splits. False: not even so. */
+static bool keep_to_loops(const pm_vk_caps *caps, const pm_attention *a, shape *s)
+{
+    const uint32_t tiles = pm_div_up(a->kv_len_max, TILE), rows = s->rows;
+    while (s->run > 0 && s->rows > 1 && !pm_loops_fit(caps, turns_of(a, s)))
+        s->rows /= 2;
+    if (pm_loops_fit(caps, turns_of(a, s)))
+        return true;
+    for (s->rows = rows; s->rows >= 1; s->rows /= 2)
+        for (uint32_t splits = s->splits; splits <= SPLITS_MAX; splits *= 2) {
+            const shape tried = {s->rows, s->heads, s->run > 0 ? pm_div_up(tiles, s->run) : splits, s->run};
+            if (!pm_loops_fit(caps, turns_of(a, &tried)))
+                continue;
+            *s = tried;
+            return true;
+        }
+    s->rows = 1;
+    return false;
+}
+
+/* *whole: false where the driver would end loops too soon. */
+static shape shape_with(const pm_vk_caps *caps, const pm_attention *a, uint32_t variant, bool *whole)
 {
     const uint32_t group = a->heads / a->layout.kv_heads, tiles = pm_div_up(a->kv_len_max, TILE);
     shape s = {.rows = 1, .heads = divisor(group, QUERIES_MAX), .splits = 1};
@@ -66,7 +105,14 @@ static shape shape_of(const pm_attention *a, uint32_t variant)
     if (variant == SPLIT)
         s.splits = a->deterministic ? pm_div_up(tiles, s.run)
                                     : splits_of(a, (uint64_t)a->heads / s.heads * a->rows_max);
+    *whole = keep_to_loops(caps, a, &s);
     return s;
+}
+
+static shape shape_of(const pm_vk_caps *caps, const pm_attention *a, uint32_t variant)
+{
+    bool whole;
+    return shape_with(caps, a, variant, &whole);
 }
 
 /* As attention.comp declares it; PARTS of a tile's tokens for the maximum. */
@@ -87,7 +133,10 @@ const char *pm_attention_variant_lacks(uint32_t index, const pm_vk_caps *caps, c
         return "heads that are a multiple of 8 up to 256";
     if (pm_kv_type_has_scales(a->layout.type) && a->layout.head_dim % PM_KV_BLOCK != 0)
         return "heads that are a multiple of 32 for pages of q8_0 or q4_0";
-    const shape s = shape_of(a, index);
+    bool whole;
+    const shape s = shape_with(caps, a, index, &whole);
+    if (!whole)
+        return "a shorter context: " PM_LOOPS_LACK;
     return caps->shared_bytes >= shared_bytes(a, s.rows * s.heads) ? NULL : "more shared memory";
 }
 
@@ -104,7 +153,7 @@ static uint32_t best_of(const pm_vk_caps *caps, const pm_attention *a)
         return PREFILL_COOPMAT;
     if (a->rows_per_seq_max > 1)
         return PREFILL;
-    const shape s = shape_of(a, SPLIT);
+    const shape s = shape_of(caps, a, SPLIT);
     const uint64_t groups = (uint64_t)a->heads / s.heads * a->rows_max;
     return !caps->is_cpu && s.splits > 1 && groups <= GROUPS_WANTED / 2 ? SPLIT : DECODE;
 }
@@ -146,9 +195,9 @@ static uint64_t scratch_bytes(const pm_attention *a, const shape *s)
     return s->splits == 1 ? 0 : (uint64_t)a->rows_max * a->heads * s->splits * (a->layout.head_dim + 2) * 4;
 }
 
-uint64_t pm_attention_variant_scratch_bytes(const pm_attention *a, uint32_t index)
+uint64_t pm_attention_variant_scratch_bytes(const pm_vk_caps *caps, const pm_attention *a, uint32_t index)
 {
-    const shape s = shape_of(a, index);
+    const shape s = shape_of(caps, a, index);
     return scratch_bytes(a, &s);
 }
 
@@ -157,7 +206,7 @@ uint64_t pm_attention_scratch_bytes(const pm_vk_caps *caps, const pm_attention *
     uint32_t variant;
     if (pm_attention_pick(caps, a, &variant) != PM_OK)
         return 0;
-    return pm_attention_variant_scratch_bytes(a, variant);
+    return pm_attention_variant_scratch_bytes(caps, a, variant);
 }
 
 static pm_result record_reduce(pm_vk_recorder *recorder, const pm_attention *a, const pm_push_attention *push)
@@ -186,7 +235,7 @@ pm_result pm_attention_record_variant(pm_vk_recorder *recorder, const pm_attenti
         return refuse(index, a, lacks);
     pm_assert(a->heads % a->layout.kv_heads == 0 && a->out_stride >= a->heads * a->layout.head_dim);
     pm_assert(TILE % a->layout.page_tokens == 0);
-    shape s = shape_of(a, index);
+    shape s = shape_of(pm_vk_device_caps(device), a, index);
     pm_assert(a->scratch.bytes >= scratch_bytes(a, &s));
     char module[32];
     snprintf(module, sizeof(module), "attention_%s", pm_kv_type_name(a->layout.type));

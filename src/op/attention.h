@@ -64,7 +64,7 @@ uint64_t pm_attention_scratch_bytes(const pm_vk_caps *caps, const pm_attention *
 /* As in op/matmul.h. */
 const char *pm_attention_variant(uint32_t index);
 const char *pm_attention_variant_lacks(uint32_t index, const pm_vk_caps *caps, const pm_attention *a);
-uint64_t pm_attention_variant_scratch_bytes(const pm_attention *a, uint32_t index);
+uint64_t pm_attention_variant_scratch_bytes(const pm_vk_caps *caps, const pm_attention *a, uint32_t index);
 bool pm_attention_variant_fits(uint32_t index, const pm_vk_caps *caps, const pm_attention *a);
 PM_MUST_USE pm_result pm_attention_pick(const pm_vk_caps *caps, const pm_attention *a, uint32_t *variant);
 PM_MUST_USE pm_result pm_attention_record_variant(pm_vk_recorder *recorder, const pm_attention *a, uint32_t index);

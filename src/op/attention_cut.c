@@ -1,6 +1,8 @@
 /* op/attention_cut.c - how attention_coopmat.comp is cut. */
 #include "op/attention_cut.h"
 
+#include "op/loops.h"
+
 #include "push_attention.h"
 
 #define TOKENS 32u                 /* of a tile, as in the shader */
@@ -36,6 +38,21 @@ static pm_vk_matrix largest_matrix(const pm_vk_caps *caps)
     return best;
 }
 
+/* Turns of loops that a lane takes at most, as the shader has them; sums scaled in each tile. */
+static uint64_t turns_of(const shape *s, const pm_attention *a, uint32_t rows)
+{
+    const uint32_t dim = (a->layout.head_dim + 15) / 16 * 16, m = s->matrix.m, n = s->matrix.n, k = s->matrix.k;
+    const uint32_t subgroup = s->lanes / SUBGROUPS, units = s->tile * (dim / 8) / s->lanes + 1;
+    const uint32_t scores = (s->tile / m * (TOKENS / n) + SUBGROUPS - 1) / SUBGROUPS;
+    const uint32_t sums = s->tile / m * ((dim / n + SUBGROUPS - 1) / SUBGROUPS), elements = m * n / subgroup + 1;
+    const uint64_t tile = 1 + 2 * (TOKENS * (dim / 8) / s->lanes + 2) + scores * (dim / k + 2) + 1 + s->lanes / s->tile + 1 +
+                          TOKENS / k + 1 + sums * (elements / 4 + 2);
+    const uint64_t around = a->layout.head_dim / 4 + 2 + units + s->lanes / s->tile + sums * (elements + 1) +
+                            rows * (a->out_stride / s->lanes + 2) + 4;
+    const uint64_t seen = a->window > 0 && a->window < a->kv_len_max ? (uint64_t)a->window + rows : a->kv_len_max;
+    return (rows < a->seqs_max ? rows : a->seqs_max) * ((seen / TOKENS + 2) * tile + around) + 1;
+}
+
 static uint32_t largest_divisor(uint32_t n, uint32_t most)
 {
     uint32_t d = n < most ? n : most;
@@ -62,6 +79,8 @@ const char *pm_attention_cut_coopmat(const pm_vk_caps *caps, const pm_attention 
         s.lanes % s.tile != 0 || s.lanes / s.tile > TOKENS / 4)
         return "more shared memory, or subgroups of 8 to 64";
     const uint32_t heads = largest_divisor(a->heads / a->layout.kv_heads, s.tile);
+    if (!pm_loops_fit(caps, turns_of(&s, a, s.tile / heads)))
+        return "a shorter context: " PM_LOOPS_LACK;
     *out = (pm_attention_cut){
         .rows = s.tile / heads,
         .heads = heads,

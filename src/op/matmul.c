@@ -192,6 +192,8 @@ pm_result pm_matmul_record_variant(pm_vk_recorder *recorder, const pm_matmul *m,
     pm_assert(!q8 || m->x_q8.bytes >= pm_quantise_bytes(m->rows_max, m->weight.k));
     const pm_slice x = q8 ? m->x_q8 : m->x;
     const pm_weight_view view = pm_weight_view_of(&m->weight);
+    if (!pm_loops_fit(pm_vk_device_caps(device), view.blocks))
+        return refuse(v, m, "shorter rows (" PM_LOOPS_LACK ")");
     cut.key.module = module;
     cut.key.push_bytes = sizeof(pm_push_matmul);
     const pm_push_matmul push = {

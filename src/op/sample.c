@@ -8,15 +8,6 @@ _Static_assert(sizeof(pm_sample_row) == PM_SAMPLE_ROW_WORDS * 4 && sizeof(pm_sam
                    sizeof(pm_sample_logprobs) == PM_SAMPLE_LOGPROBS_WORDS * 4,
                "as shaders have them");
 
-/* On a CPU driver lanes beyond a vector are a loop, and each barrier costs by lane; but lavapipe ends a
- * shader's loops after 65535 iterations of all of them together, so larger rows have more lanes. */
-static uint32_t lanes_of(const pm_vk_caps *caps, uint32_t n)
-{
-    if (!caps->is_cpu)
-        return pm_lanes_for(caps, n);
-    return n <= 1u << 15 ? 32 : n <= 1u << 16 ? 64 : n <= 1u << 18 ? 128 : 256;
-}
-
 /* One part: its pipeline, and what it reads and writes. */
 static pm_result record_part(pm_vk_recorder *recorder, const pm_sample_op *s, const pm_push_sample *push,
                              pm_vk_pipeline_key key, pm_vk_dispatch dispatch)
@@ -50,7 +41,7 @@ pm_result pm_sample_record(pm_vk_recorder *recorder, const pm_sample_op *s)
     if (s->n > PM_SAMPLE_VOCAB_MAX)
         return pm_fail(PM_ERR_UNSUP, "sampling on the device among %u tokens, at most %u", s->n, PM_SAMPLE_VOCAB_MAX);
     const uint32_t lanes =
-        s->lanes != 0 ? s->lanes : lanes_of(pm_vk_device_caps(pm_vk_recorder_device(recorder)), s->n);
+        s->lanes != 0 ? s->lanes : pm_lanes_for_sample(pm_vk_device_caps(pm_vk_recorder_device(recorder)), s->n);
     const pm_push_sample push = {
         .logits = pm_slice_address(s->logits),
         .params = pm_slice_address(s->params),
