@@ -52,7 +52,7 @@ static pm_result measure(pm_engine *engine, uint32_t prompt_tokens, uint32_t max
         tokens[i] = (int32_t)((i * 7919u + 13u) % info.vocab);
     for (uint32_t rep = 0; rep <= reps && result == PM_OK; rep++) { /* the first warms up */
         const pm_request_params params = {.tokens = tokens, .token_count = prompt_tokens, .max_tokens = max_tokens,
-                                          .ignore_end = true};
+                                          .ignore_end = true, .no_prefix_cache = true}; /* all of it, each time */
         generation g;
         result = generate(engine, &params, drop_event, NULL, &g);
         if (rep > 0)
