@@ -44,7 +44,7 @@ static uint32_t serial;
 static void must(bool done)
 {
     if (!done) {
-        fprintf(stderr, "%s\n", "the scheduler has no memory");
+        fprintf(stderr, "pumice-bench-sched: out of memory\n");
         exit(1);
     }
 }

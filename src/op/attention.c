@@ -56,13 +56,13 @@ static uint32_t splits_of(const pm_attention *a, uint64_t groups)
  * workgroup may be of another sequence, and take a pass of its own. */
 static uint64_t turns_of(const pm_attention *a, const shape *s)
 {
-    static const uint32_t piece_quads[] = {[PM_KV_F16] = 2, [PM_KV_F32] = 1, [PM_KV_Q8_0] = 4, [PM_KV_Q4_0] = 8};
     const uint32_t page = a->layout.page_tokens, quads = a->layout.head_dim / 4;
+    const uint32_t pieces = a->layout.head_dim / pm_kv_piece_elements(a->layout.type);
     const uint64_t seen = a->window > 0 && a->window < a->kv_len_max ? (uint64_t)a->window + s->rows : a->kv_len_max;
     const uint64_t tiles = seen / TILE + 2, passes = s->rows < a->seqs_max ? s->rows : a->seqs_max;
     const uint64_t share = s->splits == 1 ? tiles : s->run > 0 ? s->run : tiles / s->splits + 1;
     const uint64_t runs = s->run > 0 ? share / s->run + 2 : 1;
-    const uint64_t tile = 1 + (TILE / PARTS + 1) + (quads / piece_quads[a->layout.type] + 1) + (TILE / page + 1) +
+    const uint64_t tile = 1 + (TILE / PARTS + 1) + (pieces + 1) + (TILE / page + 1) +
                           TILE / page * (page + 1);
     const uint64_t around = (uint64_t)s->rows * s->heads * quads / TILE + a->out_stride / TILE + 4;
     return passes * (share * tile + runs + around) + 1;

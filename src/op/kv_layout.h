@@ -48,6 +48,12 @@ static inline bool pm_kv_type_has_scales(pm_kv_type type)
     return type == PM_KV_Q8_0 || type == PM_KV_Q4_0;
 }
 
+/* Elements of K or of V in a piece: E above. */
+static inline uint32_t pm_kv_piece_elements(pm_kv_type type)
+{
+    return type == PM_KV_F32 ? 4 : type == PM_KV_F16 ? 8 : type == PM_KV_Q8_0 ? 16 : 32;
+}
+
 /* Bytes of 32 elements of K or of V, scales included. */
 static inline uint32_t pm_kv_block_bytes(pm_kv_type type)
 {

@@ -150,6 +150,8 @@ static const char *cut_of(uint32_t index, const pm_vk_caps *caps, const pm_matmu
         return families[v->family].needs;
     if (!pm_vk_module_exists(module))
         return "a shader for weights of this type, and a glslang that compiles it";
+    if (!pm_loops_fit(caps, pm_div_up(m->weight.k, 32)))
+        return "shorter rows: " PM_LOOPS_LACK;
     if (v->family == COOPMAT)
         return pm_matmul_cut_coopmat(caps, m, v->rows, cut);
     if (v->family == COOPMAT2)
@@ -192,8 +194,6 @@ pm_result pm_matmul_record_variant(pm_vk_recorder *recorder, const pm_matmul *m,
     pm_assert(!q8 || m->x_q8.bytes >= pm_quantise_bytes(m->rows_max, m->weight.k));
     const pm_slice x = q8 ? m->x_q8 : m->x;
     const pm_weight_view view = pm_weight_view_of(&m->weight);
-    if (!pm_loops_fit(pm_vk_device_caps(device), view.blocks))
-        return refuse(v, m, "shorter rows (" PM_LOOPS_LACK ")");
     cut.key.module = module;
     cut.key.push_bytes = sizeof(pm_push_matmul);
     const pm_push_matmul push = {

@@ -3,6 +3,7 @@
  * the loops that stand in the shaders, nothing unrolled that does not say so. */
 #include "op/attention.h"
 #include "op/lanes.h"
+#include "op/matmul.h"
 
 #include "sample_row.h"
 
@@ -10,6 +11,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -132,10 +134,30 @@ static void contexts_are_read_to_their_end(void **state)
     assert_null(pm_attention_variant_lacks(0, &gpu, &far));
 }
 
+/* A turn for each 32 weights of a row: the longest that is read to its end, and one that is refused. */
+static void weight_rows_are_read_to_their_end(void **state)
+{
+    (void)state;
+    pm_matmul m = {.weight = {.type = PM_DTYPE_F32, .n = 32, .k = (PM_LOOPS_MAX - 1) * 32}, .rows_max = 1,
+                   .x_stride = (PM_LOOPS_MAX - 1) * 32, .y_stride = 32};
+    uint32_t variant;
+    assert_int_equal(pm_matmul_pick(&cpu, &m, &variant), PM_OK);
+    m.weight.k += 1;
+    m.x_stride += 32;
+    const char *lacks = pm_matmul_variant_lacks(variant, &cpu, &m);
+    assert_non_null(lacks);
+    assert_non_null(strstr(lacks, PM_LOOPS_LACK));
+    assert_int_equal(pm_matmul_pick(&cpu, &m, &variant), PM_ERR_UNSUP);
+    pm_vk_caps gpu = cpu;
+    gpu.is_cpu = false;
+    assert_int_equal(pm_matmul_pick(&gpu, &m, &variant), PM_OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(rows_are_read_to_their_end),
                                        cmocka_unit_test(samples_are_drawn_from_all_tokens),
-                                       cmocka_unit_test(contexts_are_read_to_their_end)};
+                                       cmocka_unit_test(contexts_are_read_to_their_end),
+                                       cmocka_unit_test(weight_rows_are_read_to_their_end)};
     return cmocka_run_group_tests_name("loops", tests, NULL, NULL);
 }
