@@ -277,35 +277,38 @@ void attend(uint s, uint first, uint count)
 
     [[unroll]] for (uint i = 0; i < QUERIES; i++) {
         const uint r = i / HEADS, h = head + i % HEADS;
-        if (r >= count)
-            continue;
-        if (p.splits == 1) {
-            F32Out to_row = F32Out(advance(p.out_, first + r, p.out_stride * 4u));
-            [[unroll]] for (uint k = 0; k < PAIRS; k++) {
-                const uint d = 2 * (k * LANES + lane);
-                if (d < HEAD_DIM) {
-                    to_row.v[h * HEAD_DIM + d] = sum[i * PAIRS + k].x / total[i];
-                    to_row.v[h * HEAD_DIM + d + 1] = sum[i * PAIRS + k].y / total[i];
+        if (r < count) { // no continue, and no loop in here: Mesa 22.3 would leave this loop rolled, and the sums in memory
+            if (p.splits == 1) {
+                F32Out to_row = F32Out(advance(p.out_, first + r, p.out_stride * 4u));
+                [[unroll]] for (uint k = 0; k < PAIRS; k++) {
+                    const uint d = 2 * (k * LANES + lane);
+                    if (d < HEAD_DIM) {
+                        to_row.v[h * HEAD_DIM + d] = sum[i * PAIRS + k].x / total[i];
+                        to_row.v[h * HEAD_DIM + d + 1] = sum[i * PAIRS + k].y / total[i];
+                    }
                 }
-            }
-            if (h == p.heads - 1)
-                for (uint d = p.heads * HEAD_DIM + lane; d < p.out_stride; d += LANES)
-                    to_row.v[d] = 0.0;
-        } else {
-            F32Out part = F32Out(advance(advance(p.scratch, first + r, p.heads * p.splits * (HEAD_DIM + 2) * 4u),
-                                         h * p.splits + gl_WorkGroupID.z, (HEAD_DIM + 2) * 4u));
-            if (lane == 0) {
-                part.v[0] = total[i];
-                part.v[1] = most[i];
-            }
-            [[unroll]] for (uint k = 0; k < PAIRS; k++) {
-                const uint d = 2 * (k * LANES + lane);
-                if (d < HEAD_DIM) {
-                    part.v[2 + d] = sum[i * PAIRS + k].x;
-                    part.v[3 + d] = sum[i * PAIRS + k].y;
+            } else {
+                F32Out part = F32Out(advance(advance(p.scratch, first + r, p.heads * p.splits * (HEAD_DIM + 2) * 4u),
+                                             h * p.splits + gl_WorkGroupID.z, (HEAD_DIM + 2) * 4u));
+                if (lane == 0) {
+                    part.v[0] = total[i];
+                    part.v[1] = most[i];
+                }
+                [[unroll]] for (uint k = 0; k < PAIRS; k++) {
+                    const uint d = 2 * (k * LANES + lane);
+                    if (d < HEAD_DIM) {
+                        part.v[2 + d] = sum[i * PAIRS + k].x;
+                        part.v[3 + d] = sum[i * PAIRS + k].y;
+                    }
                 }
             }
         }
+    }
+    if (p.splits == 1 && head + HEADS == p.heads) {
+        F32Out pads = F32Out(advance(p.out_, first, p.out_stride * 4u));
+        for (uint r = 0; r < count; r++)
+            for (uint d = p.heads * HEAD_DIM + lane; d < p.out_stride; d += LANES)
+                pads.v[r * p.out_stride + d] = 0.0;
     }
 }
 

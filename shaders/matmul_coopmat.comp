@@ -27,7 +27,7 @@
 // Reference and tolerance: tests/op/test_weight.c: x and W each err by 2^-11 of a term, so 2^-10
 // of the sum of |terms| bounds it; 4.9e-4 was the worst seen (lavapipe of Mesa 26.1, 213 cases),
 // never more than what plain C with both factors rounded to f16 errs by.
-// On lavapipe, whose matrices are unrolled code: 2 to 7 times as long as matmul_lanes.comp at 16 to
+// On lavapipe, whose matrices are unrolled code: 2 to 7 times as long as matmul_texels.comp at 16 to
 // 128 rows ([1024, 2048], Q4_K and F16), so CPU drivers take it only when told to.
 #version 460
 #extension GL_GOOGLE_include_directive : require

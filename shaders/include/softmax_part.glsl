@@ -11,7 +11,7 @@
 // The factor that makes weights relative to `from` relative to `to`, to >= from.
 float fade_of(float from, float to)
 {
-    return from == to ? 1.0 : exp(from - to);
+    return mix(exp(from - to), 1.0, from == to); // a choice, not a branch
 }
 
 // all * fade_all + part * fade_part.

@@ -26,6 +26,45 @@
 #define WEIGHT_TABLE 8192u
 #endif
 
+#ifdef WEIGHT_TEXELS
+
+// The matrix as buffer textures.
+layout(set = 0, binding = 0) uniform usamplerBuffer weight_pieces;
+layout(set = 0, binding = 1) uniform usamplerBuffer weight_scales; // words
+#ifdef WEIGHT_TABLE
+layout(set = 0, binding = 3) uniform usamplerBuffer weight_table;  // words
+#endif
+
+struct Weight {
+    uint pieces, scales;           // texels: this row's piece 0 and scale word 0; the next are WEIGHT_GROUP further
+};
+
+uvec4 piece(Weight weight, uint i)
+{
+    return texelFetch(weight_pieces, int(weight.pieces + i * WEIGHT_GROUP));
+}
+
+uint scale_word(Weight weight, uint i)
+{
+    return texelFetch(weight_scales, int(weight.scales + i * WEIGHT_GROUP)).x;
+}
+
+#ifdef WEIGHT_TABLE
+uint table_word(Weight weight, uint i)
+{
+    return texelFetch(weight_table, int(i)).x;
+}
+#endif
+
+// group_pieces, group_scales: bytes of one group of rows.
+Weight weight_row(uint row, uint group_pieces, uint group_scales)
+{
+    const uint group = row / WEIGHT_GROUP, lane = row % WEIGHT_GROUP;
+    return Weight(group * (group_pieces / 16) + lane, group * (group_scales / 4) + lane);
+}
+
+#else
+
 struct Weight {
     U32x4In pieces;                // this row's piece 0; the next is WEIGHT_GROUP further
     U32In scales;                  // this row's scale word 0; likewise
@@ -44,6 +83,13 @@ uint scale_word(Weight weight, uint i)
     return weight.scales.v[i * WEIGHT_GROUP];
 }
 
+#ifdef WEIGHT_TABLE
+uint table_word(Weight weight, uint i)
+{
+    return weight.table.v[i];
+}
+#endif
+
 // group_pieces, group_scales: bytes of one group of rows.
 Weight weight_row(uvec2 pieces, uvec2 scales, uint row, uint group_pieces, uint group_scales)
 {
@@ -55,6 +101,8 @@ Weight weight_row(uvec2 pieces, uvec2 scales, uint row, uint group_pieces, uint 
 #endif
     );
 }
+
+#endif
 
 // sum + a.b, one product after the other: 4 fused instructions, where sum += dot(a, b) takes 5.
 float add_products(float sum, vec4 a, vec4 b)

@@ -1,4 +1,4 @@
-// weight_grid.glsl - what the codebook types share. A grid point is one word of weight.table, as in
+// weight_grid.glsl - what the codebook types share. A grid point is one word of the table, as in
 // src/gguf/codebook.h. All of a block but d is in scale words; d f16 for each 256, except in IQ1_M.
 //
 // Scale words of a 512: GRID_WORDS for each 256, in the order of the file, then both d. No pieces.
@@ -16,7 +16,7 @@ float grid_d(Weight weight, uint b)
 
 uint grid_point(Weight weight, uint i)
 {
-    return weight.table.v[i];
+    return table_word(weight, i);
 }
 
 // Byte i, half i or nibble i of the words from `first`.

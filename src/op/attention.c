@@ -17,10 +17,11 @@
 #define GROUPS_WANTED 512u         /* workgroups that fill a wide device */
 #define RUN_LEAST 8u               /* tiles of a run, where sums are cut into runs */
 
-/* All but prefill_coopmat run the same shader and need nothing but the floor. */
-enum { DECODE, SPLIT, PREFILL, PREFILL_COOPMAT, VARIANTS };
+/* The first three run the same shader and need nothing but the floor. TEXELS, for CPU drivers, serves rows
+ * that decode and prompts alike, in an order of additions of its own. */
+enum { DECODE, SPLIT, PREFILL, PREFILL_COOPMAT, TEXELS, VARIANTS };
 static const char *const variant_names[VARIANTS] = {[DECODE] = "decode", [SPLIT] = "split", [PREFILL] = "prefill",
-                                                    [PREFILL_COOPMAT] = "prefill_coopmat"};
+                                                    [PREFILL_COOPMAT] = "prefill_coopmat", [TEXELS] = "texels"};
 
 const char *pm_attention_variant(uint32_t index)
 {
@@ -122,6 +123,51 @@ static uint32_t shared_bytes(const pm_attention *a, uint32_t queries)
     return queries * (a->layout.head_dim + TILE + PARTS) * 4 + scales;
 }
 
+static const char *whole_heads(const pm_attention *a)
+{
+    if (a->layout.head_dim % 8 != 0 || a->layout.head_dim > 256)
+        return "heads that are a multiple of 8 up to 256";
+    return pm_kv_type_has_scales(a->layout.type) && a->layout.head_dim % PM_KV_BLOCK != 0
+               ? "heads that are a multiple of 32 for pages of q8_0 or q4_0" : NULL;
+}
+
+/* Of attention_texels.comp: the pages and q as buffer textures. */
+static void texels_of(const pm_attention *a, pm_vk_texels texels[2])
+{
+    texels[0] = (pm_vk_texels){a->kv, PM_VK_TEXEL_U32X4};
+    texels[1] = (pm_vk_texels){pm_slice_part(a->q, 0, a->q.bytes / 16 * 16), PM_VK_TEXEL_F32X4};
+}
+
+/* Turns that a lane of attention_texels.comp takes at most, as turns_of(). */
+static uint64_t texels_turns_of(const pm_attention *a, uint32_t rows)
+{
+    const uint64_t seen = a->window > 0 && a->window < a->kv_len_max ? (uint64_t)a->window + rows : a->kv_len_max;
+    const uint64_t passes = rows < a->seqs_max ? rows : a->seqs_max;
+    const uint64_t pads = rows * ((a->out_stride - (uint64_t)a->heads * a->layout.head_dim) / 8 + 3);
+    return passes * ((seen / TILE + 2) * (pm_div_up(a->layout.head_dim, 32) + 2) + pads + 4) + 1;
+}
+
+/* How attention_texels.comp is cut: NULL, or what is lacking. */
+static const char *cut_texels(const pm_vk_caps *caps, const pm_attention *a, shape *out)
+{
+    static const char needs[] = "buffer textures that hold pages and q, and subgroups of 8 with shuffle";
+    const uint32_t bits = PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS), most = a->layout.head_dim > 128 ? 4 : QUERIES_MAX;
+    if ((caps->bits & bits) != bits || caps->subgroup_min < 8 || a->kv.bytes / 16 > caps->texels_max ||
+        a->kv.bytes % 16 != 0 || a->kv.offset % PM_VK_ALIGNMENT != 0 || a->q.offset % PM_VK_ALIGNMENT != 0 ||
+        a->q.bytes / 16 > caps->texels_max || a->q_stride % 4 != 0)
+        return needs;
+    if (a->layout.page_tokens < 8 || TILE % a->layout.page_tokens != 0)
+        return "pages of 8, 16 or 32 tokens";
+    *out = (shape){.rows = 1, .heads = divisor(a->heads / a->layout.kv_heads, most), .splits = 1};
+    if (a->rows_per_seq_max > 1) {
+        out->heads = divisor(a->heads / a->layout.kv_heads, 2);
+        out->rows = most / out->heads;
+    }
+    while (out->rows > 1 && !pm_loops_fit(caps, texels_turns_of(a, out->rows)))
+        out->rows /= 2;
+    return pm_loops_fit(caps, texels_turns_of(a, out->rows)) ? whole_heads(a) : "a shorter context: " PM_LOOPS_LACK;
+}
+
 const char *pm_attention_variant_lacks(uint32_t index, const pm_vk_caps *caps, const pm_attention *a)
 {
     pm_attention_cut cut;
@@ -129,12 +175,14 @@ const char *pm_attention_variant_lacks(uint32_t index, const pm_vk_caps *caps, c
     if (index == PREFILL_COOPMAT) /* whose order is the device's own */
         return a->deterministic ? "leave to add in an order of its own, which deterministic does not give"
                                 : pm_attention_cut_coopmat(caps, a, &cut);
-    if (a->layout.head_dim % 8 != 0 || a->layout.head_dim > 256)
-        return "heads that are a multiple of 8 up to 256";
-    if (pm_kv_type_has_scales(a->layout.type) && a->layout.head_dim % PM_KV_BLOCK != 0)
-        return "heads that are a multiple of 32 for pages of q8_0 or q4_0";
+    shape s;
+    if (index == TEXELS)
+        return cut_texels(caps, a, &s);
+    const char *lacks = whole_heads(a);
+    if (lacks != NULL)
+        return lacks;
     bool whole;
-    const shape s = shape_with(caps, a, index, &whole);
+    s = shape_with(caps, a, index, &whole);
     if (!whole)
         return "a shorter context: " PM_LOOPS_LACK;
     return caps->shared_bytes >= shared_bytes(a, s.rows * s.heads) ? NULL : "more shared memory";
@@ -149,6 +197,8 @@ bool pm_attention_variant_fits(uint32_t index, const pm_vk_caps *caps, const pm_
  * workgroup for each row and KV head does not fill the device. */
 static uint32_t best_of(const pm_vk_caps *caps, const pm_attention *a)
 {
+    if (caps->is_cpu && pm_attention_variant_fits(TEXELS, caps, a))
+        return TEXELS;
     if (a->rows_per_seq_max >= COOPMAT_ROWS_MIN && !caps->is_cpu && pm_attention_variant_fits(PREFILL_COOPMAT, caps, a))
         return PREFILL_COOPMAT;
     if (a->rows_per_seq_max > 1)
@@ -197,6 +247,8 @@ static uint64_t scratch_bytes(const pm_attention *a, const shape *s)
 
 uint64_t pm_attention_variant_scratch_bytes(const pm_vk_caps *caps, const pm_attention *a, uint32_t index)
 {
+    if (index == TEXELS)
+        return 0;
     const shape s = shape_of(caps, a, index);
     return scratch_bytes(a, &s);
 }
@@ -235,17 +287,22 @@ pm_result pm_attention_record_variant(pm_vk_recorder *recorder, const pm_attenti
         return refuse(index, a, lacks);
     pm_assert(a->heads % a->layout.kv_heads == 0 && a->out_stride >= a->heads * a->layout.head_dim);
     pm_assert(TILE % a->layout.page_tokens == 0);
-    shape s = shape_of(pm_vk_device_caps(device), a, index);
+    const pm_vk_caps *caps = pm_vk_device_caps(device);
+    shape s = shape_of(caps, a, index);
+    if (index == TEXELS)
+        pm_assert(cut_texels(caps, a, &s) == NULL);
     pm_assert(a->scratch.bytes >= scratch_bytes(a, &s));
     char module[32];
-    snprintf(module, sizeof(module), "attention_%s", pm_kv_type_name(a->layout.type));
+    snprintf(module, sizeof(module), "%s_%s", index == TEXELS ? "attention_texels" : "attention",
+             pm_kv_type_name(a->layout.type));
     pm_vk_pipeline_key key = {
         .module = module,
-        .spec_count = 5,
+        .spec_count = index == TEXELS ? 4 : 5,
         .spec = {{PM_SPEC_ATTENTION_HEAD_DIM, a->layout.head_dim}, {PM_SPEC_ATTENTION_ROWS, s.rows},
                  {PM_SPEC_ATTENTION_HEADS, s.heads}, {PM_SPEC_ATTENTION_PAGE, a->layout.page_tokens},
                  {PM_SPEC_ATTENTION_RUN, s.run}},
         .push_bytes = sizeof(pm_push_attention),
+        .texels = index == TEXELS ? 2 : 0,
     };
     if (index == PREFILL_COOPMAT) {
         pm_attention_cut cut;
@@ -285,6 +342,8 @@ pm_result pm_attention_record_variant(pm_vk_recorder *recorder, const pm_attenti
         .bytes = pm_div_up(a->rows_max, s.rows) * kv_bytes,
         .flops = 4 * (uint64_t)a->rows_max * a->heads * a->layout.head_dim * a->kv_len_max,
     };
+    if (index == TEXELS)
+        texels_of(a, dispatch.texels);
     PM_TRY(pm_vk_pipeline_get(device, &key, &dispatch.pipeline));
     PM_TRY(pm_vk_record(recorder, &dispatch));
     return s.splits > 1 ? record_reduce(recorder, a, &push) : PM_OK;

@@ -49,7 +49,8 @@ typedef struct pm_attention {
  * last bits: tests/op/test_attention.c bounds it. When deterministic, the sum is cut
  * into runs of a length that follows from kv_len_max, and every variant that takes it
  * (prefill_coopmat does not) merges the same runs in the same order: to the bit the
- * same in any batch, chunk and variant on one device.
+ * same in any batch, chunk and variant on one device. texels, which serves all batches where
+ * it is chosen, has an order of its own with the same promise.
  * Errors: PM_ERR_UNSUP (no variant for this shape on this device; the message
  * lists the variants and what each lacked). Nothing is recorded on error.
  *

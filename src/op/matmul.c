@@ -14,7 +14,7 @@
 #define LANES_WANTED 131072u       /* fill a wide device */
 
 /* A family is a shader, in one form. All read the weights once for the rows that they hold. */
-typedef enum matmul_family { ROWS, LANES, TILE, HALF, DOT, COOPMAT, COOPMAT2 } matmul_family;
+typedef enum matmul_family { ROWS, TEXELS, TILE, HALF, DOT, COOPMAT, COOPMAT2 } matmul_family;
 static const struct {
     const char *module;            /* and the type's stem */
     pm_matmul_numerics numerics;
@@ -25,8 +25,9 @@ static const struct {
     const char *text, *needs;
 } families[] = {
     [ROWS] = {"matmul", PM_MATMUL_F32, 0, 4096, 0, 4, "a lane owns an output", "4 KiB of shared memory"},
-    [LANES] = {"matmul_lanes", PM_MATMUL_F32, PM_CAP_BIT(SUBGROUP), 0, PM_WEIGHT_GROUP, 4,
-               "x passed round by 8 lanes, for CPUs", "subgroups of 8 with shuffle"},
+    [TEXELS] = {"matmul_texels", PM_MATMUL_F32, PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS), 0, PM_WEIGHT_GROUP, 1,
+                "buffer textures, x passed round by 8 lanes, for CPUs",
+                "buffer textures that hold all, and subgroups of 8 with shuffle"},
     [TILE] = {"matmul_tile", PM_MATMUL_F32, 0, 18432, 64, 16, "tiles in shared memory", "18 KiB of shared memory"},
     [HALF] = {"matmul_half", PM_MATMUL_MATRIX, PM_CAP_BIT(F16), 11800, 64, 0, "tiles of f16 in shared memory",
               "f16 arithmetic and 12 KiB of shared memory"},
@@ -45,8 +46,7 @@ static const struct matmul_variant {
     uint32_t rows;
 } matmul_variants[] = {
     {"rows1", ROWS, 1},       {"rows2", ROWS, 2},     {"rows4", ROWS, 4},       {"rows8", ROWS, 8},
-    {"rows16", ROWS, 16},     {"rows32", ROWS, 32},   {"lanes1", LANES, 1},     {"lanes2", LANES, 2},
-    {"lanes4", LANES, 4},     {"lanes8", LANES, 8},   {"lanes16", LANES, 16},   {"tile64", TILE, 64},
+    {"rows16", ROWS, 16},     {"rows32", ROWS, 32},   {"texels16", TEXELS, 16}, {"tile64", TILE, 64},
     {"tile64_f16", HALF, 64},
     {"dot1", DOT, 1},         {"dot2", DOT, 2},       {"dot4", DOT, 4},         {"dot8", DOT, 8},
     {"dot16", DOT, 16},       {"dot32", DOT, 32},     {"dot64", DOT, 64},
@@ -75,10 +75,18 @@ uint32_t pm_matmul_variant_rows(uint32_t index)
     return matmul_variants[index].rows;
 }
 
-uint32_t pm_matmul_variant_computes(uint32_t index, uint32_t rows)
+/* Rows that a workgroup holds. In TEXELS as few as serve rows_max in as many workgroups: what is
+ * unrolled there cannot be left out. */
+static uint32_t tokens_for(const struct matmul_variant *v, uint32_t rows_max)
+{
+    return v->family == TEXELS ? pm_div_up(rows_max, pm_div_up(rows_max, v->rows)) : v->rows;
+}
+
+uint32_t pm_matmul_variant_computes(uint32_t index, uint32_t rows_max, uint32_t rows)
 {
     const struct matmul_variant *v = &matmul_variants[index];
-    const uint32_t most = families[v->family].chunk, chunk = most == 0 || most > v->rows ? v->rows : most;
+    const uint32_t tokens = tokens_for(v, rows_max), most = families[v->family].chunk;
+    const uint32_t chunk = v->family == TEXELS || most == 0 || most > tokens ? tokens : most;
     return pm_div_up(rows, chunk) * chunk;
 }
 
@@ -126,7 +134,8 @@ static void add_constant(pm_vk_pipeline_key *key, uint32_t id, uint32_t value)
 static void cut_plain(const pm_vk_caps *caps, const pm_matmul *m, const struct matmul_variant *v, pm_matmul_cut *cut)
 {
     const uint32_t lanes = lanes_for(caps), slices = slices_for(caps, m, v, pm_div_up(m->weight.k, 32));
-    *cut = (pm_matmul_cut){.rows = v->rows, .outputs = families[v->family].outputs > 0 ? families[v->family].outputs : lanes};
+    *cut = (pm_matmul_cut){.rows = tokens_for(v, m->rows_max),
+                           .outputs = families[v->family].outputs > 0 ? families[v->family].outputs : lanes};
     if (v->family == ROWS || v->family == DOT) {
         add_constant(&cut->key, PM_SPEC_LOCAL_X, lanes * slices);
         add_constant(&cut->key, PM_SPEC_MATMUL_LANES, lanes);
@@ -134,7 +143,32 @@ static void cut_plain(const pm_vk_caps *caps, const pm_matmul *m, const struct m
         cut->key.subgroup = caps->subgroup_min < caps->subgroup_max ? lanes : 0;
     }
     if (v->family != TILE && v->family != HALF)
-        add_constant(&cut->key, PM_SPEC_MATMUL_TOKENS, v->rows);
+        add_constant(&cut->key, PM_SPEC_MATMUL_TOKENS, cut->rows);
+}
+
+/* Texels of the parts of a matmul, by shapes alone. */
+static bool texels_fit(const pm_vk_caps *caps, const pm_matmul *m)
+{
+    const pm_weight_view view = pm_weight_view_of(&m->weight);
+    const uint64_t groups = pm_div_up(m->weight.n, PM_WEIGHT_GROUP), most = caps->texels_max;
+    return caps->subgroup_min >= 8 && groups * (view.group_pieces / 16) <= most &&
+           groups * (view.group_scales / 4) <= most && (uint64_t)m->rows_max * (m->x_stride / 4) <= most;
+}
+
+/* Pieces, scales, x and, of a codebook type, its table; what a type has not is in another's place. */
+static uint32_t texels_of(const pm_matmul *m, pm_vk_texels texels[PM_VK_TEXELS_MAX])
+{
+    const pm_weight_view view = pm_weight_view_of(&m->weight);
+    const uint64_t groups = pm_div_up(m->weight.n, PM_WEIGHT_GROUP), base = pm_slice_address(m->weight.data);
+    const uint64_t x_bytes = (uint64_t)m->rows_max * m->x_stride * 4, x_most = m->x.bytes / 16 * 16;
+    const pm_slice all = m->weight.data, table = pm_slice_part(all, 0, view.pieces - base);
+    const pm_slice pieces = pm_slice_part(all, view.pieces - base, groups * view.group_pieces);
+    const pm_slice scales = pm_slice_part(all, view.scales - base, groups * view.group_scales);
+    texels[0] = (pm_vk_texels){pieces.bytes > 0 ? pieces : scales, PM_VK_TEXEL_U32X4};
+    texels[1] = (pm_vk_texels){scales.bytes > 0 ? scales : pieces, PM_VK_TEXEL_U32};
+    texels[2] = (pm_vk_texels){pm_slice_part(m->x, 0, x_bytes < x_most ? x_bytes : x_most), PM_VK_TEXEL_F32X4};
+    texels[3] = (pm_vk_texels){table, PM_VK_TEXEL_U32};
+    return table.bytes > 0 ? 4 : 3;
 }
 
 /* How variant `index` is cut for m, or what it needs and device, build or m lacks. The key's
@@ -144,7 +178,7 @@ static const char *cut_of(uint32_t index, const pm_vk_caps *caps, const pm_matmu
     const struct matmul_variant *v = &matmul_variants[index];
     char module[32];
     if ((caps->bits & families[v->family].caps) != families[v->family].caps ||
-        caps->shared_bytes < families[v->family].shared_bytes || (v->family == LANES && caps->subgroup_min < 8) ||
+        caps->shared_bytes < families[v->family].shared_bytes || (v->family == TEXELS && !texels_fit(caps, m)) ||
         (v->family == DOT && m->x_q8.bytes == 0) ||
         pm_weight_module(families[v->family].module, m->weight.type, module, sizeof(module)) != PM_OK)
         return families[v->family].needs;
@@ -220,6 +254,8 @@ pm_result pm_matmul_record_variant(pm_vk_recorder *recorder, const pm_matmul *m,
                  (uint64_t)m->rows_max * m->weight.n * 4,
         .flops = 2 * (uint64_t)m->rows_max * m->weight.n * m->weight.k,
     };
+    if (v->family == TEXELS)
+        cut.key.texels = texels_of(m, dispatch.texels);
     PM_TRY(pm_vk_pipeline_get(device, &cut.key, &dispatch.pipeline));
     return pm_vk_record(recorder, &dispatch);
 }
@@ -258,13 +294,13 @@ static uint32_t pick(const pm_vk_caps *caps, const pm_matmul *m)
         matmul_family family;
         bool wanted;
     } order[] = {
-        {LANES, caps->is_cpu},
+        {TEXELS, caps->is_cpu},
         {COOPMAT, !caps->is_cpu && !m->deterministic && m->rows_max >= COOPMAT_ROWS_MIN},
         {DOT, dot_pays(caps)},
         {TILE, !caps->is_cpu && !m->deterministic && m->rows_max > ROWS_SKINNY},
         {ROWS, true},
         {TILE, true},
-        {LANES, true},
+        {TEXELS, true},
     };
     uint32_t best = VARIANTS;
     for (size_t i = 0; i < sizeof(order) / sizeof(order[0]) && best == VARIANTS; i++)

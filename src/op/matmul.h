@@ -57,8 +57,9 @@ pm_matmul_numerics pm_matmul_variant_numerics(uint32_t index);
 /* Rows of x for which variant `index` reads the weights once. */
 uint32_t pm_matmul_variant_rows(uint32_t index);
 
-/* Rows of y that variant `index` computes when so many are present: to its chunk, or its tile. */
-uint32_t pm_matmul_variant_computes(uint32_t index, uint32_t rows);
+/* Rows of y that variant `index`, recorded for rows_max, computes when so many are present: to its chunk, or
+ * its tile. */
+uint32_t pm_matmul_variant_computes(uint32_t index, uint32_t rows_max, uint32_t rows);
 
 /* What variant `index` needs and this device or build lacks for m, in words; NULL = nothing. */
 const char *pm_matmul_variant_lacks(uint32_t index, const pm_vk_caps *caps, const pm_matmul *m);

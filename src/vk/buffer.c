@@ -112,7 +112,9 @@ pm_result pm_vk_buffer_create(pm_vk_device *device, uint64_t bytes, pm_vk_memory
     b->bytes = bytes;
     const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
                                      .size = size,
-                                     .usage = VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
+                                     .usage = (device->caps.bits & PM_CAP_BIT(TEXELS)
+                                                   ? VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT : 0) |
+                                              VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
                                               VK_BUFFER_USAGE_TRANSFER_DST_BIT |
                                               VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT};
     const VkResult created = device->vk.vkCreateBuffer(device->handle, &info, NULL, &b->handle);
@@ -136,6 +138,9 @@ void pm_vk_buffer_destroy(pm_vk_buffer *buffer)
     if (buffer == NULL)
         return;
     pm_vk_device *d = buffer->device;
+    for (uint32_t i = 0; i < buffer->view_count; i++)
+        d->vk.vkDestroyBufferView(d->handle, buffer->views[i].handle, NULL);
+    pm_free(buffer->views);
     d->vk.vkDestroyBuffer(d->handle, buffer->handle, NULL);
     d->vk.vkFreeMemory(d->handle, buffer->memory, NULL);
     d->heap_held[buffer->heap] -= buffer->held;

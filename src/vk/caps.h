@@ -25,7 +25,8 @@
     X(BF16,       "bf16",       "bfloat16 arithmetic")                             \
     X(BUDGET,     "budget",     "memory budget")                                   \
     X(HOSTMEM,    "hostmem",    "external host memory")                            \
-    X(TIMESTAMP,  "timestamp",  "timestamps on the compute queue")
+    X(TIMESTAMP,  "timestamp",  "timestamps on the compute queue")                \
+    X(TEXELS,     "texels",     "buffer textures in push descriptors")
 
 typedef enum pm_cap {
 #define X(name, text, help) PM_CAP_##name,
@@ -62,6 +63,7 @@ typedef struct pm_vk_caps {
     uint32_t workgroup_max;        /* invocations, also of dimension x */
     uint32_t groups_max[3];
     uint64_t buffer_bytes_max;     /* of one pm_vk_buffer; what is larger must be split */
+    uint32_t texels_max;           /* of one buffer texture; 0 unless TEXELS is there and not masked */
     uint32_t matrix_count;         /* 0 unless COOPMAT is there and not masked; in the driver's order */
     pm_vk_matrix matrix[PM_VK_MATRICES_MAX];
     uint32_t flexible_count;       /* likewise for COOPMAT2 */

@@ -62,6 +62,19 @@ static void timestamp(const pm_vk_device *d, VkCommandBuffer commands, VkQueryPo
         d->vk.vkCmdWriteTimestamp2(commands, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, pool, index);
 }
 
+static void push_texels(const pm_vk_device *d, VkCommandBuffer commands, const pm_vk_node *n)
+{
+    VkWriteDescriptorSet writes[PM_VK_TEXELS_MAX];
+    const uint32_t count = n->pipeline->key.texels;
+    for (uint32_t i = 0; i < count; i++)
+        writes[i] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
+                                           .dstBinding = i,
+                                           .descriptorCount = 1,
+                                           .descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER,
+                                           .pTexelBufferView = &n->texels[i]};
+    d->vk.vkCmdPushDescriptorSetKHR(commands, VK_PIPELINE_BIND_POINT_COMPUTE, n->pipeline->layout, 0, count, writes);
+}
+
 static void emit_node(const pm_vk_device *d, VkCommandBuffer commands, const pm_vk_node *n)
 {
     if (n->pipeline != NULL) {
@@ -69,6 +82,8 @@ static void emit_node(const pm_vk_device *d, VkCommandBuffer commands, const pm_
         d->vk.vkCmdBindPipeline(commands, VK_PIPELINE_BIND_POINT_COMPUTE, p->handle);
         if (p->key.push_bytes > 0)
             d->vk.vkCmdPushConstants(commands, p->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, p->key.push_bytes, n->push);
+        if (p->key.texels > 0)
+            push_texels(d, commands, n);
         d->vk.vkCmdDispatch(commands, n->groups[0], n->groups[1], n->groups[2]);
     } else if (n->data != NULL) {
         const pm_slice dst = n->access[0].slice;

@@ -150,6 +150,7 @@ static pm_result describe_13(candidate *c, uint32_t masked)
         .shared_bytes = limits->maxComputeSharedMemorySize,
         .workgroup_max = x_max < all_max ? x_max : all_max,
         .buffer_bytes_max = bytes_max / 16 * 16,
+        .texels_max = caps & ~masked & PM_CAP_BIT(TEXELS) ? limits->maxTexelBufferElements : 0,
         .is_cpu = c->type == VK_PHYSICAL_DEVICE_TYPE_CPU,
     };
     memcpy(c->caps.groups_max, limits->maxComputeWorkGroupCount, sizeof(c->caps.groups_max));

@@ -6,12 +6,13 @@
 #include <stdio.h>
 #include <string.h>
 
-#define EXTENSION_MAP(X)                                     \
-    X(budget,      BUDGET,   "VK_EXT_memory_budget")         \
-    X(host_memory, HOSTMEM,  "VK_EXT_external_memory_host")  \
-    X(coopmat,     COOPMAT,  "VK_KHR_cooperative_matrix")    \
-    X(coopmat2,    COOPMAT2, "VK_NV_cooperative_matrix2")    \
-    X(bf16,        BF16,     "VK_KHR_shader_bfloat16")
+#define EXTENSION_MAP(X)                                        \
+    X(budget,          BUDGET,   "VK_EXT_memory_budget")        \
+    X(host_memory,     HOSTMEM,  "VK_EXT_external_memory_host") \
+    X(coopmat,         COOPMAT,  "VK_KHR_cooperative_matrix")   \
+    X(coopmat2,        COOPMAT2, "VK_NV_cooperative_matrix2")   \
+    X(bf16,            BF16,     "VK_KHR_shader_bfloat16")      \
+    X(push_descriptor, TEXELS,   "VK_KHR_push_descriptor")
 
 pm_result pm_vk_extensions_query(VkPhysicalDevice physical, pm_vk_extensions *out)
 {
@@ -134,6 +135,7 @@ uint32_t pm_vk_features_caps(const pm_vk_features *has, const pm_vk_extensions *
     caps |= extensions->budget ? PM_CAP_BIT(BUDGET) : 0;
     caps |= extensions->host_memory ? PM_CAP_BIT(HOSTMEM) : 0;
     caps |= timestamps ? PM_CAP_BIT(TIMESTAMP) : 0;
+    caps |= extensions->push_descriptor ? PM_CAP_BIT(TEXELS) : 0;
     return caps;
 }
 

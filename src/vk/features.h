@@ -8,7 +8,7 @@
 
 /* Extensions of a device, those that we know. */
 typedef struct pm_vk_extensions {
-    bool budget, host_memory, coopmat, coopmat2, bf16;
+    bool budget, host_memory, coopmat, coopmat2, bf16, push_descriptor;
     bool statistics;               /* no capability: asked for by pm_vk_device_open_measured() alone */
 } pm_vk_extensions;
 

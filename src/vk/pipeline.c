@@ -66,7 +66,7 @@ uint64_t pm_shader_hash(void)
 static bool same_key(const pm_vk_pipeline_key *a, const pm_vk_pipeline_key *b)
 {
     if (strcmp(a->module, b->module) != 0 || a->spec_count != b->spec_count || a->push_bytes != b->push_bytes ||
-        a->subgroup != b->subgroup)
+        a->subgroup != b->subgroup || a->texels != b->texels)
         return false;
     for (uint32_t i = 0; i < a->spec_count; i++)
         if (a->spec[i].id != b->spec[i].id || a->spec[i].value != b->spec[i].value)
@@ -85,13 +85,42 @@ static pm_result table_get(pm_vk_device *d, pm_vk_pipeline_table **out)
     return PM_OK;
 }
 
-/* The layout of this many push bytes. No descriptor sets. */
-static pm_result layout_get(pm_vk_device *d, pm_vk_pipeline_table *table, uint32_t push_bytes, VkPipelineLayout *out)
+/* Push descriptors of so many buffer textures. */
+static pm_result set_get(pm_vk_device *d, pm_vk_pipeline_table *table, uint32_t texels, VkDescriptorSetLayout *out)
 {
-    VkPipelineLayout *layout = &table->layouts[push_bytes / 4];
+    VkDescriptorSetLayout *set = &table->sets[texels];
+    if (*set == VK_NULL_HANDLE) {
+        VkDescriptorSetLayoutBinding bindings[PM_VK_TEXELS_MAX];
+        for (uint32_t i = 0; i < texels; i++)
+            bindings[i] = (VkDescriptorSetLayoutBinding){.binding = i,
+                                                         .descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER,
+                                                         .descriptorCount = 1,
+                                                         .stageFlags = VK_SHADER_STAGE_COMPUTE_BIT};
+        const VkDescriptorSetLayoutCreateInfo info = {
+            .sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
+            .flags = VK_DESCRIPTOR_SET_LAYOUT_CREATE_PUSH_DESCRIPTOR_BIT_KHR,
+            .bindingCount = texels,
+            .pBindings = bindings};
+        PM_TRY(pm_vk_check(d->vk.vkCreateDescriptorSetLayout(d->handle, &info, NULL, set), "vkCreateDescriptorSetLayout"));
+    }
+    *out = *set;
+    return PM_OK;
+}
+
+/* The layout of so many push bytes and buffer textures. */
+static pm_result layout_get(pm_vk_device *d, pm_vk_pipeline_table *table, const pm_vk_pipeline_key *key,
+                            VkPipelineLayout *out)
+{
+    VkPipelineLayout *layout = &table->layouts[key->texels][key->push_bytes / 4];
     if (*layout == VK_NULL_HANDLE) {
+        VkDescriptorSetLayout set = VK_NULL_HANDLE;
+        if (key->texels > 0)
+            PM_TRY(set_get(d, table, key->texels, &set));
+        const uint32_t push_bytes = key->push_bytes;
         const VkPushConstantRange range = {.stageFlags = VK_SHADER_STAGE_COMPUTE_BIT, .size = push_bytes};
         const VkPipelineLayoutCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO,
+                                                 .setLayoutCount = key->texels > 0,
+                                                 .pSetLayouts = &set,
                                                  .pushConstantRangeCount = push_bytes > 0,
                                                  .pPushConstantRanges = &range};
         PM_TRY(pm_vk_check(d->vk.vkCreatePipelineLayout(d->handle, &info, NULL, layout), "vkCreatePipelineLayout"));
@@ -103,6 +132,7 @@ static pm_result layout_get(pm_vk_device *d, pm_vk_pipeline_table *table, uint32
 pm_result pm_vk_pipeline_get(pm_vk_device *d, const pm_vk_pipeline_key *key, const pm_vk_pipeline **out)
 {
     pm_assert(key->push_bytes <= 128 && key->push_bytes % 4 == 0 && key->spec_count <= PM_SPEC_MAX);
+    pm_assert(key->texels == 0 || (key->texels <= PM_VK_TEXELS_MAX && (d->caps.bits & PM_CAP_BIT(TEXELS))));
     pm_assert(key->subgroup == 0 || (key->subgroup >= d->caps.subgroup_min && key->subgroup <= d->caps.subgroup_max));
     pm_vk_pipeline_table *table;
     PM_TRY(table_get(d, &table));
@@ -123,7 +153,7 @@ pm_result pm_vk_pipeline_get(pm_vk_device *d, const pm_vk_pipeline_key *key, con
         table->capacity = capacity;
     }
     VkPipelineLayout layout;
-    PM_TRY(layout_get(d, table, key->push_bytes, &layout));
+    PM_TRY(layout_get(d, table, key, &layout));
     pm_vk_pipeline *pipeline = pm_alloc(1, sizeof(*pipeline), "pipeline");
     if (pipeline == NULL)
         return PM_ERR_NOMEM;
@@ -239,8 +269,11 @@ void pm_vk_pipelines_finish(pm_vk_device *d)
         d->vk.vkDestroyPipeline(d->handle, table->list[i]->handle, NULL);
         pm_free(table->list[i]);
     }
-    for (uint32_t i = 0; i <= PM_VK_LAYOUTS_MAX; i++)
-        d->vk.vkDestroyPipelineLayout(d->handle, table->layouts[i], NULL);
+    for (uint32_t t = 0; t <= PM_VK_TEXELS_MAX; t++) {
+        for (uint32_t i = 0; i <= PM_VK_LAYOUTS_MAX; i++)
+            d->vk.vkDestroyPipelineLayout(d->handle, table->layouts[t][i], NULL);
+        d->vk.vkDestroyDescriptorSetLayout(d->handle, table->sets[t], NULL);
+    }
     d->vk.vkDestroyPipelineCache(d->handle, table->cache, NULL);
     pm_free(table->list);
     pm_free(table);

@@ -11,6 +11,7 @@
 
 #include "vk/device.h"
 #include "vk/shader_table.h"
+#include "vk/texels.h"
 
 #define PM_SPEC_MAX 16
 
@@ -22,6 +23,8 @@ typedef struct pm_vk_pipeline_key {
     struct { uint32_t id, value; } spec[PM_SPEC_MAX]; /* 32-bit constants; floats as bits */
     uint32_t push_bytes;           /* <= 128 */
     uint32_t subgroup;             /* required size, full subgroups; 0 = any */
+    uint32_t texels;               /* buffer textures at set 0, binding 0 .. texels - 1; <= PM_VK_TEXELS_MAX, and
+                                      0 where the device lacks PM_CAP_TEXELS */
 } pm_vk_pipeline_key;
 
 /* True when this build has the module (its glslang could compile it). */

@@ -16,7 +16,8 @@ struct pm_vk_pipeline {
 typedef struct pm_vk_pipeline_table {
     pm_vk_pipeline **list;         /* in order of asking; each its own block, so that handles stay */
     uint32_t count, capacity, built;
-    VkPipelineLayout layouts[PM_VK_LAYOUTS_MAX + 1]; /* [push_bytes / 4] */
+    VkDescriptorSetLayout sets[PM_VK_TEXELS_MAX + 1]; /* [texels], of push descriptors; none for 0 */
+    VkPipelineLayout layouts[PM_VK_TEXELS_MAX + 1][PM_VK_LAYOUTS_MAX + 1]; /* [texels][push_bytes / 4] */
     VkPipelineCache cache;
 } pm_vk_pipeline_table;
 

@@ -29,6 +29,8 @@ typedef struct pm_vk_dispatch {
     const char *op;                /* profile row, static storage: "matmul.q8_0" */
     const pm_vk_pipeline *pipeline;
     const void *push;              /* push_bytes of the pipeline's key; copied */
+    pm_vk_texels texels[PM_VK_TEXELS_MAX]; /* as many as the pipeline's key says; their slices are listed under
+                                      access, too */
     uint32_t groups[3];            /* each in [1, device limit] (else PM_ERR_UNSUP) */
     uint32_t access_count;
     pm_vk_access access[PM_VK_ACCESS_MAX];

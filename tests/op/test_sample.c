@@ -303,7 +303,7 @@ static void nothing_optional_is_needed(void **state)
     char saved[256];
     snprintf(saved, sizeof(saved), "%s", before != NULL ? before : "");
     harness_close();
-    setenv("PUMICE_CAPS", "-f16,-store16,-store8,-int8,-int16,-int64,-int8dot,-subgroup,-coopmat,-coopmat2,-bf16", 1);
+    setenv("PUMICE_CAPS", "-f16,-store16,-store8,-int8,-int16,-int64,-int8dot,-subgroup,-coopmat,-coopmat2,-bf16,-texels", 1);
     check_stages(0);
     harness_close();
     if (before != NULL)

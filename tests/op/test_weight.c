@@ -188,12 +188,12 @@ static test_buffer quantise(pm_slice x, pm_slice rows, uint32_t rows_max, uint32
 
 /* A row's result depends neither on how many others run beside it nor on the place it has:
  * bits are equal in all variants of one numerics and one order of additions (which is
- * another for the lanes; on a GPU slices of k differ, and cooperative matrices add as they like). What
+ * another for texels; on a GPU slices of k differ, and cooperative matrices add as they like). What
  * does not fit is refused. */
 static void variants_agree_to_the_bit(void **state)
 {
     (void)state;
-    enum { N = 96, K = 512, ROWS = 5, LANES = PM_MATMUL_INT8 + 1, ORDERS };
+    enum { N = 96, K = 512, ROWS = 5, TEXELS = PM_MATMUL_INT8 + 1, ORDERS };
     const uint32_t rows = ROWS;
     uint8_t *blocks = random_blocks(PM_DTYPE_Q8_0, N, K, SCALE_SMALL, 5);
     pm_weight weight = {.type = PM_DTYPE_Q8_0, .n = N, .k = K};
@@ -214,7 +214,7 @@ static void variants_agree_to_the_bit(void **state)
             ok(pm_matmul_record_variant(recorder, &m, v));
             run_recorder(recorder);
             buffer_read(&y, got);
-            const int order = strncmp(pm_matmul_variant(v), "lanes", 5) == 0 ? LANES : (int)numerics;
+            const int order = strncmp(pm_matmul_variant(v), "texels", 6) == 0 ? TEXELS : (int)numerics;
             if (!seen[order])
                 memcpy(first[order], got, sizeof(got));
             else if (pm_vk_device_caps(harness_device())->is_cpu && numerics != PM_MATMUL_MATRIX)

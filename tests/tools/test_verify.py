@@ -33,7 +33,7 @@ def picked():
     return names[0].rstrip("0123456789")
 
 
-MODULES = {"rows": "matmul", "lanes": "matmul_lanes"}
+MODULES = {"rows": "matmul", "texels": "matmul_texels"}
 
 
 class WithMutant:
@@ -91,7 +91,7 @@ class Verify(Case):
         self.assertEqual(code, 0, err)
         variants = {r["variant"]: r["verdict"] for r in json.loads(out)["rows"]
                     if (r["op"], r["type"]) == ("matmul", "q8_0")}
-        self.assertEqual(variants["lanes1"], "not supported")
+        self.assertEqual(variants["texels16"], "not supported")
         self.assertEqual(variants["rows1"], "pass")
 
     def test_the_page_stands_alone_and_has_every_row(self):

@@ -11,7 +11,7 @@
 
 /* Devices as the variant tables see them. */
 static const struct { const char *name; pm_vk_caps caps; } devices[] = {
-    {"a CPU driver, subgroups of 8", {.bits = PM_CAP_BIT(SUBGROUP), .subgroup_min = 8, .subgroup_max = 8,
+    {"a CPU driver, subgroups of 8", {.bits = PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS), .texels_max = 1u << 27, .subgroup_min = 8, .subgroup_max = 8,
                                       .subgroup_default = 8, .shared_bytes = 32768, .workgroup_max = 1024, .is_cpu = true}},
     {"a CPU driver, subgroups of 4", {.bits = PM_CAP_BIT(SUBGROUP), .subgroup_min = 4, .subgroup_max = 4,
                                       .subgroup_default = 4, .shared_bytes = 32768, .workgroup_max = 256, .is_cpu = true}},
@@ -59,8 +59,8 @@ static void padding_costs_at_most_a_quarter(void **state)
                     const uint32_t in_bucket = variant_for(&devices[d].caps, bucket, deterministic == 1);
                     for (uint32_t rows = before + 1; rows <= bucket; rows++, compared++) {
                         const uint32_t exact = variant_for(&devices[d].caps, rows, deterministic == 1);
-                        const uint32_t got = pm_matmul_variant_computes(in_bucket, rows);
-                        const uint32_t need = pm_matmul_variant_computes(exact, rows);
+                        const uint32_t got = pm_matmul_variant_computes(in_bucket, bucket, rows);
+                        const uint32_t need = pm_matmul_variant_computes(exact, rows, rows);
                         worst = (double)got / need > worst ? (double)got / need : worst;
                         if (got * 4 > need * 5 || weight_reads(in_bucket, rows) > weight_reads(exact, rows))
                             fail_msg("%s: %u rows in the bucket of %u: %s computes %u rows, %s alone %u", devices[d].name,

@@ -1,23 +1,25 @@
-// matmul_lanes.comp - y[r,i] = sum_k x[r,k] W[i,k] + bias[i], with x shared by lanes
+// matmul_texels.comp - y[r,i] = sum_k x[r,k] W[i,k] + bias[i], reading buffer textures
 //
-//   Buffers as in matmul.comp.
+//   Buffers as in matmul.comp; pieces, scales and x are textures of set 0, at bindings 0 to 2.
 //
-// For drivers on which every load costs the same for one lane as for all, an address that
-// all lanes share included (CPU drivers load lane by lane): each of 8 lanes loads another
-// quad of x, and the subgroup passes it round. Needs subgroup shuffle and subgroups of 8.
+// For CPU drivers, where a lane is a lane of a vector and subgroups have 8 (Mesa's llvmpipe). There a load
+// from an address is a loop over lanes and words, that of a texel one vector for each lane. Each of 8
+// lanes loads another quad of x, and the subgroup passes it round.
 //
 // Grid: (ceil(n / (8 ROWS)), ceil(rows_max / TOKENS)), 8 lanes. Lane l owns weight rows
 // 8 ROWS gx + 8 q + l, q < ROWS: a loaded quad of x serves 8 ROWS of them. 8 ROWS is
-// WEIGHT_GROUP, so that every row read is there.
+// WEIGHT_GROUP, so that every row read is there. TOKENS is as few as serve rows_max in as many workgroups,
+// since what is unrolled cannot be left out.
 // Order of additions: along k in blocks; within a block 8 dot products of 4.
 // Bytes moved: the weights once for every TOKENS rows, x once for every 32 outputs.
-// Operations: 2 rows n k. On lavapipe (Mesa 22.3, 2 cores), 110M parameters in Q8_0 in one
-// run with matmul.comp: prompt of 64 5.0 -> 66 tok/s, generation 4.6 -> 15.6 tok/s.
+// Operations: 2 rows n k. Of a block, 32 TOKENS products for each of ROWS vectors of weights stand against
+// one texel and 32 broadcasts for each of TOKENS, and 32 vectors of weights to decode for each of ROWS.
 // Reference and tolerance: as matmul.comp.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
+#define WEIGHT_TEXELS
 #include "weight.glsl"
 #include "push_matmul.h"
 
@@ -25,6 +27,7 @@
 #define ROWS 4u
 layout(local_size_x = 8) in;
 layout(constant_id = PM_SPEC_MATMUL_TOKENS) const uint TOKENS = 1;
+layout(set = 0, binding = 2) uniform samplerBuffer x;
 
 void main()
 {
@@ -34,7 +37,6 @@ void main()
         return;
     const uint lane = gl_SubgroupInvocationID;
     const uint i = gl_WorkGroupID.x * LANES * ROWS + lane;
-    F32x4In x = F32x4In(advance(p.x, first, p.x_stride * 4u));
     const uint stride = p.x_stride / 4, last = rows - 1 - first;
 
     float sum[ROWS * TOKENS];
@@ -44,13 +46,13 @@ void main()
         vec4 w[ROWS * 8];
         [[unroll]] for (uint r = 0; r < ROWS; r++) {
             vec4 row_w[8];
-            Weight weight = weight_row(p.pieces, p.scales, i + r * LANES, p.group_pieces, p.group_scales);
-            load_block(weight, b, row_w);
+            load_block(weight_row(i + r * LANES, p.group_pieces, p.group_scales), b, row_w);
             [[unroll]] for (uint j = 0; j < 8; j++)
                 w[r * 8 + j] = row_w[j];
         }
         [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-            const vec4 own = x.v[min(t, last) * stride + b * 8 + lane]; // rows past the count repeat the last
+            // Rows past the count repeat the last.
+            const vec4 own = texelFetch(x, int((first + min(t, last)) * stride + b * 8 + lane));
             [[unroll]] for (uint j = 0; j < 8; j++) {
                 const vec4 quad = subgroupShuffle(own, j);
                 [[unroll]] for (uint r = 0; r < ROWS; r++)

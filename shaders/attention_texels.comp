@@ -1,0 +1,259 @@
+// attention_texels.comp - out = softmax(mask(scale q k^T)) v over paged KV, reading buffer textures
+//
+//   Buffers as in attention.comp, without scratch; the pages and q are textures of set 0, at bindings 0 and 1.
+//
+// For CPU drivers, where a lane is a lane of a vector and subgroups have 8 (matmul_texels.comp says why). A
+// workgroup is one subgroup: nothing is shared and nothing waits.
+//
+// Grid: (heads / HEADS, ceil(rows_max / ROWS)), 8 lanes. A workgroup serves ROWS rows x HEADS heads that share
+// a KV head: keys and values are read and decoded once for all of them. Tiles of 32 tokens: (1) lane l scores
+// tokens l, 8 + l, 16 + l and 24 + l against every query, whose quads the subgroup passes round; (2) running
+// maximum and sum; (3) lane l adds dimensions 8 l .. 8 l + 7 of each 64, token by token, with the weights passed
+// round. Rows of a workgroup that belong to another sequence take another pass.
+// Order of additions: q k along HEAD_DIM; the values token by token; the sum of the weights over every
+// eighth token, then over the 8 in pairs. f32, each step an fma or rounded by itself, so that it is the same
+// whatever ROWS and HEADS are; a tile in which a row sees nothing changes nothing.
+// Bytes moved: keys and values once for every ROWS x HEADS queries that see them.
+// Operations: 4 HEAD_DIM for each query and key. Per tile and 32 dimensions of keys 16 to 32 texels are
+// decoded, and for each query 128 multiply-adds of vectors stand against one texel and 32 shuffles.
+// Reference and tolerance: as attention.comp.
+#version 460
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#include "address.glsl"
+#include "push_attention.h"
+#include "softmax_part.glsl"
+#include "weight_bits.glsl"
+
+#define LANES 8u
+#define TILE 32u
+#define COLUMNS (TILE / LANES)     // of scores: tokens of a lane
+layout(local_size_x = 8) in;
+layout(constant_id = PM_SPEC_ATTENTION_HEAD_DIM) const uint HEAD_DIM = 64;
+layout(constant_id = PM_SPEC_ATTENTION_ROWS) const uint ROWS = 1;
+layout(constant_id = PM_SPEC_ATTENTION_HEADS) const uint HEADS = 1;
+layout(constant_id = PM_SPEC_ATTENTION_PAGE) const uint PAGE = 16; // divides TILE, a multiple of LANES
+layout(set = 0, binding = 0) uniform usamplerBuffer kv;
+layout(set = 0, binding = 1) uniform samplerBuffer q;
+
+#define KV_HEADS p.kv_heads
+#define KV_HEAD_DIM HEAD_DIM
+#define KV_PAGE PAGE
+#include "kv.glsl"
+
+const uint QUERIES = ROWS * HEADS;
+const uint QUADS = HEAD_DIM / 4;   // vec4s of a head
+const uint EIGHTS = HEAD_DIM / 8;
+const uint PARTS = (EIGHTS + LANES - 1) / LANES; // eights of a lane
+const uint PAGES = TILE / PAGE;
+
+// Word i of a texel, i the same for all lanes or not.
+uint word_of(uvec4 texel, uint i)
+{
+    const uint low = (i & 1u) == 0u ? texel.x : texel.y, high = (i & 1u) == 0u ? texel.z : texel.w;
+    return i < 2u ? low : high;
+}
+
+// Elements 8 i .. 8 i + 7, i < KV_PIECE / 8, of a piece of 8, 16 or 32.
+void eight_of(uvec4 bits, uint i, float scale, out vec4 value[2])
+{
+#if defined(KV_F16)
+    value[0] = vec4(unpackHalf2x16(bits.x), unpackHalf2x16(bits.y));
+    value[1] = vec4(unpackHalf2x16(bits.z), unpackHalf2x16(bits.w));
+#elif defined(KV_Q8_0)
+    value[0] = scale * signed_bytes(i == 0u ? bits.x : bits.z);
+    value[1] = scale * signed_bytes(i == 0u ? bits.y : bits.w);
+#elif defined(KV_Q4_0)
+    const uint codes = word_of(bits, i);
+    value[0] = scale * (unsigned_bytes(codes & 0x0f0f0f0fu) - 8.0);
+    value[1] = scale * (unsigned_bytes(codes >> 4 & 0x0f0f0f0fu) - 8.0);
+#endif
+}
+
+// The f16 scales of block b of a token: of K, of V.
+vec2 scales_of(uint page, uint kv_head, uint b, uint token)
+{
+#ifdef KV_SCALES
+    const uvec4 four = texelFetch(kv, int(page + scale_offset(kv_head) / 16u + (b * PAGE + token) / 4u));
+    return unpackHalf2x16(word_of(four, token & 3u));
+#else
+    return vec2(1.0);
+#endif
+}
+
+// Elements 8 e .. 8 e + 7 of the key of a token of the page at texel `page`.
+void key_of(uint page, uint kv_head, uint e, uint token, out vec4 value[2])
+{
+    const uint from = page + k_offset(kv_head) / 16u + token;
+#ifdef KV_F32
+    [[unroll]] for (uint j = 0; j < 2; j++)
+        value[j] = uintBitsToFloat(texelFetch(kv, int(from + (2u * e + j) * PAGE)));
+#else
+    const uint pieces = KV_PIECE / 8u;
+    eight_of(texelFetch(kv, int(from + e / pieces * PAGE)), e % pieces, scales_of(page, kv_head, e / 4u, token).x, value);
+#endif
+}
+
+// The same of its value.
+void value_of(uint page, uint kv_head, uint e, uint token, out vec4 value[2])
+{
+    const uint from = page + v_offset(kv_head) / 16u + token * (HEAD_DIM / KV_PIECE);
+#ifdef KV_F32
+    [[unroll]] for (uint j = 0; j < 2; j++)
+        value[j] = uintBitsToFloat(texelFetch(kv, int(from + 2u * e + j)));
+#else
+    const uint pieces = KV_PIECE / 8u;
+    eight_of(texelFetch(kv, int(from + e / pieces)), e % pieces, scales_of(page, kv_head, e / 4u, token).y, value);
+#endif
+}
+
+// One pass over the tiles for rows first .. first + count - 1, all of sequence s.
+void attend(uint s, uint first, uint count)
+{
+    const uint lane = gl_SubgroupInvocationID;
+    const uint head = gl_WorkGroupID.x * HEADS;
+    const uint kv_head = head / (p.heads / p.kv_heads);
+    const uint start = U32In(p.row_start).v[s], n = U32In(p.row_start).v[s + 1] - start;
+    const uint past = U32In(p.kv_len).v[s] - n - start; // keys before row r of the batch: past + r
+    const uint page_texels = p.page_bytes / 16u;
+    U32In table = U32In(advance(p.block_tables, s, p.table_stride * 4u));
+
+    float most[QUERIES];
+    precise float total[QUERIES];
+    precise vec4 sum[QUERIES * PARTS * 2];
+    [[unroll]] for (uint i = 0; i < QUERIES; i++) {
+        most[i] = LOWEST;
+        total[i] = 0.0;
+    }
+    [[unroll]] for (uint i = 0; i < QUERIES * PARTS * 2; i++)
+        sum[i] = vec4(0.0);
+
+    // Tiles that any of the rows sees.
+    const uint key_end = past + first + count;
+    const uint first_end = past + first + 1;
+    const uint key_begin = p.window > 0 && first_end > p.window ? first_end - p.window : 0;
+    const uint tile_end = (key_end + TILE - 1) / TILE;
+
+    for (uint tile = key_begin / TILE; tile < tile_end; tile++) {
+        const uint base = tile * TILE, key_last = key_end - 1;
+        // Tokens behind the last repeat it: what lies there is no part of the sequence.
+        uint page[PAGES];
+        [[unroll]] for (uint i = 0; i < PAGES; i++)
+            page[i] = table.v[min(base + i * PAGE, key_last) / PAGE] * page_texels;
+
+        precise float score[QUERIES * COLUMNS];
+        [[unroll]] for (uint i = 0; i < QUERIES * COLUMNS; i++)
+            score[i] = 0.0;
+        for (uint c = 0; c < QUADS; c += LANES) {
+            vec4 key[COLUMNS * 8];
+            [[unroll]] for (uint g = 0; g < COLUMNS; g++) {
+                const uint token = min(base + g * LANES + lane, key_last);
+                const uint of = page[g * LANES / PAGE];
+                [[unroll]] for (uint e = 0; e < 4; e++) {
+                    vec4 eight[2] = vec4[2](vec4(0.0), vec4(0.0));
+                    if (QUADS % LANES == 0 || c / 2 + e < EIGHTS)
+                        key_of(of, kv_head, c / 2 + e, token % PAGE, eight);
+                    key[g * 8 + 2 * e] = eight[0];
+                    key[g * 8 + 2 * e + 1] = eight[1];
+                }
+            }
+            [[unroll]] for (uint i = 0; i < QUERIES; i++) {
+                const uint row = first + min(i / HEADS, count - 1);
+                const uint quad_at = min(c + lane, QUADS - 1);
+                const vec4 own = p.scale * texelFetch(q, int(row * (p.q_stride / 4u) + (head + i % HEADS) * QUADS + quad_at));
+                [[unroll]] for (uint j = 0; j < 8; j++) {
+                    const vec4 quad = subgroupShuffle(own, j);
+                    [[unroll]] for (uint g = 0; g < COLUMNS; g++) {
+                        const uint at = i * COLUMNS + g;
+                        score[at] = fma(key[g * 8 + j].x, quad.x, score[at]);
+                        score[at] = fma(key[g * 8 + j].y, quad.y, score[at]);
+                        score[at] = fma(key[g * 8 + j].z, quad.z, score[at]);
+                        score[at] = fma(key[g * 8 + j].w, quad.w, score[at]);
+                    }
+                }
+            }
+        }
+
+        [[unroll]] for (uint i = 0; i < QUERIES; i++) {
+            const uint end = past + first + i / HEADS + 1;
+            float now = most[i];
+            bool sees[COLUMNS];
+            [[unroll]] for (uint g = 0; g < COLUMNS; g++) {
+                const uint token = base + g * LANES + lane;
+                sees[g] = bool(uint(token < end) & uint(p.window == 0 || token + p.window >= end) & uint(i / HEADS < count));
+                now = max(now, mix(LOWEST, score[i * COLUMNS + g], sees[g]));
+            }
+            now = max(now, subgroupShuffle(now, lane ^ 1u));
+            now = max(now, subgroupShuffle(now, lane ^ 2u));
+            now = max(now, subgroupShuffle(now, lane ^ 4u));
+            const float fade = fade_of(most[i], now);
+            most[i] = now;
+            total[i] *= fade;
+            [[unroll]] for (uint k = 0; k < PARTS * 2; k++)
+                sum[i * PARTS * 2 + k] *= fade;
+            [[unroll]] for (uint g = 0; g < COLUMNS; g++) {
+                const float weight = mix(0.0, exp(score[i * COLUMNS + g] - now), sees[g]); // a choice, not a branch
+                score[i * COLUMNS + g] = weight;
+                total[i] += weight;
+            }
+        }
+
+        [[unroll]] for (uint k = 0; k < PARTS; k++) {
+            const uint e = min(k * LANES + lane, EIGHTS - 1);
+            vec4 value[TILE * 2];
+            [[unroll]] for (uint t = 0; t < TILE; t++) {
+                vec4 eight[2];
+                value_of(page[t / PAGE], kv_head, e, min(base + t, key_last) % PAGE, eight);
+                value[2 * t] = eight[0];
+                value[2 * t + 1] = eight[1];
+            }
+            [[unroll]] for (uint i = 0; i < QUERIES; i++) {
+                const uint at = (i * PARTS + k) * 2;
+                [[unroll]] for (uint t = 0; t < TILE; t++) {
+                    const vec4 weight = vec4(subgroupShuffle(score[i * COLUMNS + t / LANES], t % LANES));
+                    sum[at] = fma(weight, value[2 * t], sum[at]);
+                    sum[at + 1] = fma(weight, value[2 * t + 1], sum[at + 1]);
+                }
+            }
+        }
+    }
+
+    [[unroll]] for (uint i = 0; i < QUERIES; i++) {
+        const uint r = i / HEADS, h = head + i % HEADS;
+        precise float all = total[i];
+        all += subgroupShuffle(all, lane ^ 1u);
+        all += subgroupShuffle(all, lane ^ 2u);
+        all += subgroupShuffle(all, lane ^ 4u);
+        if (r < count) { // no continue: Mesa 22.3 would leave the loop rolled, and the sums in memory
+            F32Out to_row = F32Out(advance(p.out_, first + r, p.out_stride * 4u));
+            [[unroll]] for (uint k = 0; k < PARTS; k++) {
+                const uint e = k * LANES + lane;
+                if (e < EIGHTS) {
+                    [[unroll]] for (uint j = 0; j < 8; j++)
+                        to_row.v[h * HEAD_DIM + 8 * e + j] = sum[(i * PARTS + k) * 2 + j / 4][j % 4] / all;
+                }
+            }
+        }
+    }
+    if (head + HEADS == p.heads) {
+        F32Out pads = F32Out(advance(p.out_, first, p.out_stride * 4u));
+        for (uint r = 0; r < count; r++)
+            for (uint d = p.heads * HEAD_DIM + lane; d < p.out_stride; d += LANES)
+                pads.v[r * p.out_stride + d] = 0.0;
+    }
+}
+
+void main()
+{
+    const uint rows = U32In(p.rows).v[0];
+    const uint begin = gl_WorkGroupID.y * ROWS, end = min(begin + ROWS, rows);
+    for (uint next = begin; next < end;) {
+        const uint first = min(next, max(rows, 1) - 1); // see attention.comp
+        const uint s = U32In(p.row_seq).v[first];
+        const uint count = min(end, U32In(p.row_start).v[s + 1]) - first;
+        attend(s, first, count);
+        next += count;
+    }
+}
