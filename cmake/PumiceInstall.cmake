@@ -4,7 +4,7 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-set(floors base gguf text vk kv sample op verify sched model plan engine)
+set(floors base gguf text vk kv sample op verify measure sched model plan engine)
 list(TRANSFORM floors REPLACE "(.+)" "$<TARGET_OBJECTS:pm_\\1>" OUTPUT_VARIABLE objects)
 
 function(pumice_library kind)

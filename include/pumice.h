@@ -634,6 +634,58 @@ typedef struct pm_verify_summary {
 PM_MUST_USE pm_result pm_verify(const pm_verify_params *params, pm_verify_sink *sink, void *context,
                                 pm_verify_summary *summary);
 
+/* ------------------------------------------------------------ benchmarks */
+
+/* What a device can do at most, measured by the library's own kernels; a multiply-add is two
+ * operations; 0 = the device or this build has none. */
+typedef struct pm_bench_peaks {
+    char device[256], driver[256];
+    bool is_cpu;
+    double read_bytes_per_s, copy_bytes_per_s; /* of device memory; a copy's bytes are read and written */
+    double f32_per_s, f16_per_s;   /* multiply-adds */
+    double int8_per_s;             /* packed dot products of 4 bytes */
+    double matrix_per_s;           /* cooperative matrices, f16 x f16 -> f32 */
+    char matrix[24];               /* the fastest shape of those, "16x16x16"; "" */
+} pm_bench_peaks;
+
+#define PM_BENCH_ROWS_MAX 16       /* row counts of pm_bench_params */
+
+/* device: as in pm_engine_params. Errors: as pm_engine_create()'s about devices and memory. */
+PM_MUST_USE pm_result pm_bench_device(const char *device, pm_bench_peaks *out);
+
+/* One op with one type of weights or KV pages, one variant and one shape. */
+typedef struct pm_bench_row {
+    const char *op, *type, *variant; /* "matmul", "q4_k", "rows8"; static */
+    char shape[64];                /* "16 x 2048 x 2048" */
+    bool picked;                   /* the variant that an engine takes here */
+    double us, us_min, us_max;     /* device time: the median of the runs, and their bounds */
+    uint64_t bytes, flops;         /* that it must move and do at least; 0 where the device has no clock */
+    double gb_per_s, gflop_per_s;
+    const char *bound;             /* what limits it at the peaks: "memory", "f32", "int8" or "matrix"; static */
+    double percent;                /* of that limit reached; more than 100 where caches serve */
+    double error;                  /* the worst on a small part of the shape, relative to the sum of |terms| that
+                                      made the element; negative = not compared */
+} pm_bench_row;
+
+/* Return false to stop. */
+typedef bool pm_bench_sink(void *context, const pm_bench_row *row);
+
+typedef struct pm_bench_params {
+    const char *device;            /* as in pm_engine_params */
+    const char *ops, *types, *variants; /* names with commas; NULL = all ops; types that are in most files; the
+                                      variants that an engine would take */
+    const uint32_t *rows;          /* [row_count] of x; NULL = 1, 16 and a prompt's */
+    uint32_t row_count;
+    uint32_t n, k;                 /* of matrices, k a multiple of 256; 0 = the device's size */
+    bool full;                     /* every type and variant that is not named otherwise */
+    uint32_t runs;                 /* of each, <= 64; 0 = 5 */
+} pm_bench_params;
+
+/* Times every op by the device's clock, from memory that no cache holds. peaks: of the same device.
+ * Errors: PM_ERR_ARG (a name that is none; lists them), and as above. */
+PM_MUST_USE pm_result pm_bench_ops(const pm_bench_params *params, const pm_bench_peaks *peaks, pm_bench_sink *sink,
+                                   void *context);
+
 #if defined(__GNUC__) || defined(__clang__)
 #pragma GCC visibility pop
 #endif

@@ -1,4 +1,5 @@
-/* bench.c - pumice bench: prompt and generation speed of one sequence, and of many. */
+/* bench.c - pumice bench without a mode: prompt and generation speed of one sequence, and of many. */
+#include "bench_modes.h"
 #include "engine.h"
 #include "generate.h"
 #include "load.h"
@@ -290,7 +291,9 @@ static int measure_loads(pm_engine *engine, cJSON *json)
 
 int bench_main(int argc, char **argv)
 {
-    const args_spec spec = {"bench", "measure prompt and generation speed", {bench_args, engine_args}};
+    if (argc > 0 && argv[0][0] != '-')
+        return bench_modes_main(argc, argv);
+    const args_spec spec = {"bench", "measure prompt and generation speed; 'bench ops|model|trace|startup|all' measure more", {bench_args, engine_args}};
     int code = args_parse(&spec, argc, argv);
     if (code >= 0)
         return code;

@@ -9,6 +9,7 @@
 typedef struct load_request {
     double at_s;                   /* after the start */
     uint32_t prompt_tokens, shared_tokens, generate_tokens;
+    bool fresh;                    /* all of its prompt is computed, whatever came before */
 
     double submitted_s, first_s, last_s, end_s; /* filled in; first_s: of the first token */
     uint32_t tokens, cached_tokens;

@@ -16,7 +16,7 @@ static const struct {
     {"logits", "write the logits of every position", logits_main},
     {"ppl", "measure perplexity on a text", ppl_main},
     {"verify", "check that the device computes what plain C computes", verify_main},
-    {"bench", "measure prompt and generation speed", bench_main},
+    {"bench", "measure ops, models, traces and starts", bench_main},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

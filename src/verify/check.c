@@ -116,9 +116,7 @@ void pm_check_passing(pm_check_run *run, pm_slice slice)
     run->passing[run->passing_count++] = slice;
 }
 
-/* Lays the check out; with a recorder records it, with host memory fills it, and with want
- * computes the reference. */
-static pm_result prepare(pm_check_run *run)
+pm_result pm_check_prepare(pm_check_run *run)
 {
     run->used = run->count = 0;
     run->output_count = run->passing_count = 0;
@@ -135,11 +133,11 @@ static pm_result allocate_want(pm_check_run *run)
 pm_result pm_check_reference(const pm_check *check, double **want, uint64_t *count)
 {
     pm_check_run run = {.check = check};
-    PM_TRY(prepare(&run));
+    PM_TRY(pm_check_prepare(&run));
     run.host = pm_alloc(1, run.used, "check");
     pm_result result = run.host != NULL ? allocate_want(&run) : PM_ERR_NOMEM;
     if (result == PM_OK)
-        result = prepare(&run);
+        result = pm_check_prepare(&run);
     pm_free(run.host);
     if (result != PM_OK) {
         pm_free(run.want);
@@ -246,15 +244,14 @@ static pm_result compare(pm_check_run *run, const uint8_t *back, bool live, pm_c
 
 /* ------------------------------------------------------------------- run */
 
-/* What the device's profile holds of the op. */
-static void profile_sum(pm_vk_device *device, const char *op, pm_check_result *sum)
+void pm_check_profile(pm_vk_device *device, const char *op, pm_check_result *sum)
 {
-    pm_profile_row rows[64];
+    pm_profile_row rows[256];
     size_t count = 0;
     sum->ns = sum->bytes = sum->flops = 0;
-    if (pm_vk_profile(device, rows, 64, &count) != PM_OK)
+    if (pm_vk_profile(device, rows, 256, &count) != PM_OK)
         return;
-    for (size_t i = 0; i < count && i < 64; i++)
+    for (size_t i = 0; i < count && i < 256; i++)
         if (strncmp(rows[i].op, op, strlen(op)) == 0) {
             sum->ns += rows[i].ns;
             sum->bytes += rows[i].bytes;
@@ -266,9 +263,9 @@ static pm_result time_run(pm_vk_device *device, const pm_check *check, pm_vk_com
 {
     pm_check_result before, after;
     for (uint32_t i = 0; i < TIMED_RUNS; i++) {
-        profile_sum(device, ops[check->op].name, &before);
+        pm_check_profile(device, ops[check->op].name, &before);
         PM_TRY(pm_vk_commands_run(commands));
-        profile_sum(device, ops[check->op].name, &after);
+        pm_check_profile(device, ops[check->op].name, &after);
         const uint64_t ns = after.ns - before.ns;
         r->ns = r->ns == 0 || ns < r->ns ? ns : r->ns;
         r->bytes = after.bytes - before.bytes;
@@ -306,7 +303,7 @@ static pm_result run_recorded(session *s, pm_check_run *run, bool live, bool tim
 static pm_result run_one(session *s, const pm_check *check, bool live, bool timed, pm_check_result *r)
 {
     pm_check_run run = {.check = check};
-    PM_TRY(prepare(&run)); /* its sizes */
+    PM_TRY(pm_check_prepare(&run)); /* its sizes */
     for (uint64_t i = 0; i < run.used; i += 4) /* memory that nobody wrote is a NaN */
         memcpy(s->host + i, &(uint32_t){CHECK_CANARY}, 4);
     run.buffer = s->buffer;
@@ -315,7 +312,7 @@ static pm_result run_one(session *s, const pm_check *check, bool live, bool time
     if (result == PM_OK && (live || pm_vector_find(check) == NULL))
         result = allocate_want(&run);
     if (result == PM_OK)
-        result = prepare(&run);
+        result = pm_check_prepare(&run);
     if (result == PM_OK)
         result = run_recorded(s, &run, live, timed, r);
     pm_vk_recorder_destroy(run.recorder);
@@ -330,7 +327,7 @@ static pm_result draw(session *s, const pm_check *checks, uint32_t count)
         pm_check_run run = {.check = &checks[i], .buffer = s->buffer};
         pm_result result = pm_vk_recorder_create(s->device, &run.recorder);
         if (result == PM_OK)
-            result = prepare(&run);
+            result = pm_check_prepare(&run);
         pm_vk_recorder_destroy(run.recorder);
         PM_TRY(result);
     }
@@ -342,7 +339,7 @@ static pm_result run_all(session *s, const pm_check *checks, uint32_t count, boo
 {
     for (uint32_t i = 0; i < count; i++) {
         pm_check_run run = {.check = &checks[i]};
-        PM_TRY(prepare(&run));
+        PM_TRY(pm_check_prepare(&run));
         s->bytes = run.used > s->bytes ? run.used : s->bytes;
     }
     PM_TRY(pm_vk_buffer_create(s->device, s->bytes, PM_VK_DEVICE, "check", &s->buffer));

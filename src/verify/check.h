@@ -65,6 +65,21 @@ const char *pm_check_lacks(const pm_check *check, const pm_vk_caps *caps);
 PM_MUST_USE pm_result pm_checks_run(pm_vk_device *device, const pm_check *checks, uint32_t count, bool live, bool timed,
                                     pm_check_result *results);
 
+typedef struct pm_check_time {
+    uint64_t ns, ns_min, ns_max;   /* of the op alone: the median of the runs, and their bounds */
+    uint64_t bytes, flops;         /* of one run; 0 where the device has no clock */
+} pm_check_time;
+
+#define PM_CHECK_RUNS_MAX 64u
+
+/* Times one check, whose result is not looked at: what goes before the op runs once, then the op
+ * runs `runs` times after one that warms up, by the device's clock. Before each run one half of
+ * `scrub` is copied over the other, so that caches hold nothing of the op's; NULL = they may. On a
+ * device without a clock, or not opened to profile, it is the host's, and there is no scrub.
+ * Errors: those of the device and of memory. */
+PM_MUST_USE pm_result pm_check_measure(pm_vk_device *device, const pm_check *check, pm_vk_buffer *scrub, uint32_t runs,
+                                       pm_check_time *out);
+
 /* What the reference gives, for the maker of verify/vectors.c: *count elements, owned
  * (pm_free() of *want; sizes lie behind them). Errors: PM_ERR_NOMEM. */
 PM_MUST_USE pm_result pm_check_reference(const pm_check *check, double **want, uint64_t *count);

@@ -35,7 +35,15 @@ typedef struct pm_check_run {
     uint64_t count;                /* elements of all outputs */
     double *want, *size;           /* [count]; NULL: no reference is wanted */
     double bound;                  /* set by the op */
+    bool again;                    /* what goes before the op was run: only the op is recorded */
 } pm_check_run;
+
+/* Lays the check out; with a recorder records it, with host memory fills it, and with want
+ * computes the reference. */
+PM_MUST_USE pm_result pm_check_prepare(pm_check_run *run);
+
+/* ns, bytes and flops of the device's profile for all runs of the op so far; else zeros. */
+void pm_check_profile(pm_vk_device *device, const char *op, pm_check_result *sum);
 
 /* The next piece of memory; its place in the host's image, or NULL. */
 void *pm_check_take(pm_check_run *run, uint64_t bytes, pm_slice *slice);

@@ -41,9 +41,9 @@ static pm_result take_weight(pm_check_run *run, pm_weight *weight, uint8_t *bloc
     pm_check_passing(run, packed);
     weight->data = packed;
     *first = rows[0];
-    if (run->recorder != NULL && rows[0] > 0)
+    if (run->recorder != NULL && !run->again && rows[0] > 0)
         PM_TRY(pm_weight_pack_record(run->recorder, weight, 0, rows[0], raw[0]));
-    if (run->recorder != NULL && rows[1] > 0)
+    if (run->recorder != NULL && !run->again && rows[1] > 0)
         PM_TRY(pm_weight_pack_record(run->recorder, weight, rows[0], rows[1], raw[1]));
     return PM_OK;
 }
@@ -179,7 +179,7 @@ pm_result pm_check_matmul(pm_check_run *run)
         *count = c->rows;
         matmul_inputs(c, x, bias);
     }
-    if (run->recorder != NULL && numerics == PM_MATMUL_INT8) {
+    if (run->recorder != NULL && !run->again && numerics == PM_MATMUL_INT8) {
         const pm_quantise q = {.x = m.x, .y = m.x_q8, .rows = m.rows, .rows_max = m.rows_max, .k = c->k,
                                .x_stride = m.x_stride};
         PM_TRY(pm_quantise_record(run->recorder, &q));

@@ -56,12 +56,11 @@ static pm_result measure(pm_vk_device *device, pm_slice x, pm_slice y, bool copy
     PM_TRY(time_passes(device, x, y, copy, 1, 1, &ns));
     const uint32_t passes = ns * PASSES_MAX < RUN_NS ? PASSES_MAX : (uint32_t)(RUN_NS / ns) + 1;
     PM_TRY(time_passes(device, x, y, copy, passes, 5, &ns));
-    const double rate = (double)x.bytes * passes * 1e9 / ns;
-    *bytes_per_second = rate > *bytes_per_second ? rate : *bytes_per_second;
+    *bytes_per_second = (double)x.bytes * passes * 1e9 / ns;
     return PM_OK;
 }
 
-pm_result pm_vk_bandwidth(pm_vk_device *device, double *bytes_per_second)
+pm_result pm_vk_bandwidths(pm_vk_device *device, double *read, double *copy)
 {
     const uint64_t groups_max = pm_vk_device_caps(device)->groups_max[0];
     uint64_t groups = pm_vk_device_free_bytes(device) / 4 / CHUNK;
@@ -70,17 +69,22 @@ pm_result pm_vk_bandwidth(pm_vk_device *device, double *bytes_per_second)
     if (groups == 0)
         return pm_fail(PM_ERR_DEVMEM, "bandwidth: no device memory left to read");
     pm_vk_buffer *x = NULL, *y = NULL;
-    double best = 0.0;
     pm_result result = pm_vk_buffer_create(device, groups * CHUNK, PM_VK_DEVICE, "bandwidth", &x);
     if (result == PM_OK)
         result = pm_vk_buffer_create(device, groups * 4, PM_VK_DEVICE, "bandwidth", &y);
     if (result == PM_OK)
-        result = measure(device, pm_vk_buffer_all(x), pm_vk_buffer_all(y), false, &best);
+        result = measure(device, pm_vk_buffer_all(x), pm_vk_buffer_all(y), false, read);
     if (result == PM_OK)
-        result = measure(device, pm_vk_buffer_all(x), pm_vk_buffer_all(y), true, &best);
-    if (result == PM_OK)
-        *bytes_per_second = best;
+        result = measure(device, pm_vk_buffer_all(x), pm_vk_buffer_all(y), true, copy);
     pm_vk_buffer_destroy(x);
     pm_vk_buffer_destroy(y);
     return result;
+}
+
+pm_result pm_vk_bandwidth(pm_vk_device *device, double *bytes_per_second)
+{
+    double read = 0.0, copy = 0.0;
+    PM_TRY(pm_vk_bandwidths(device, &read, &copy));
+    *bytes_per_second = read > copy ? read : copy;
+    return PM_OK;
 }

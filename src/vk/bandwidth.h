@@ -9,4 +9,7 @@
  * PM_ERR_LOST. */
 PM_MUST_USE pm_result pm_vk_bandwidth(pm_vk_device *device, double *bytes_per_second);
 
+/* The two of them apart; a copy's bytes are those read and those written. Likewise. */
+PM_MUST_USE pm_result pm_vk_bandwidths(pm_vk_device *device, double *read, double *copy);
+
 #endif /* PM_VK_BANDWIDTH_H */

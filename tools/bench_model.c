@@ -1,0 +1,216 @@
+/* bench_model.c - pumice bench model and trace: prompts and generation by context, by sequences at once, and
+ * by a trace of arrivals. */
+#include "bench_modes.h"
+#include "engine.h"
+#include "generate.h"
+#include "load.h"
+#include "terminal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { REPS_MAX = 100 };
+
+static void drop_event(void *context, const pm_event *event)
+{
+    (void)context;
+    (void)event;
+}
+
+static int stopped(void)
+{
+    return interrupted() ? EXIT_INTERRUPTED : fail("bench");
+}
+
+/* What would be no measurement. */
+static int not_computed(uint64_t cached)
+{
+    fprintf(stderr, "pumice bench: %llu prompt tokens came from the prefix cache, expected none\n", (unsigned long long)cached);
+    return EXIT_FAILED;
+}
+
+/* One row of a rate and of its inverse; bytes: that a token must move, 0 = not told. */
+static void add_rate(bench_rows *rows, const char *subject, const char *name, double x, double *rates, double *ms, uint32_t reps,
+                     double bytes, double bandwidth)
+{
+    bench_row *row = bench_rows_add(rows, "model", subject, x, reps);
+    snprintf(row->name, sizeof(row->name), "%s", name);
+    bench_row_metric(row, "tokens_per_s", "tok/s", rates, reps);
+    bench_row_metric(row, "ms_per_token", "ms/tok", ms, reps);
+    double percent = bandwidth > 0.0 ? 100.0 * bytes * row->metrics[0].median / bandwidth : 0.0;
+    if (percent > 0.0)
+        bench_row_metric(row, "percent_of_bandwidth", "% of GB/s", &percent, 1);
+    bench_rows_done(rows);
+}
+
+/* A prompt of `context` tokens, all of them computed, then o->tg tokens behind it. */
+static int measure_context(pm_engine *engine, bench_rows *rows, const bench_options *o, const char *subject, uint32_t context,
+                           double bandwidth)
+{
+    double pp[REPS_MAX], pp_ms[REPS_MAX], tg[REPS_MAX], tg_ms[REPS_MAX];
+    char name[48];
+    pm_engine_info info;
+    pm_engine_describe(engine, &info);
+    int32_t *tokens = must(malloc(context * sizeof(*tokens)));
+    for (uint32_t i = 0; i < context; i++)
+        tokens[i] = (int32_t)load_token(1, i, info.vocab);
+    pm_result result = PM_OK;
+    uint64_t cached = 0;
+    for (uint32_t rep = 0; rep <= o->reps && result == PM_OK; rep++) { /* the first warms up */
+        const pm_request_params params = {.tokens = tokens, .token_count = context, .max_tokens = o->tg, .ignore_end = true,
+                                          .no_prefix_cache = true};
+        generation g;
+        const uint32_t at = rep > 0 ? rep - 1 : 0;
+        terminal_progress("contexts", (double)rep / (o->reps + 1));
+        result = generate(engine, &params, drop_event, NULL, &g);
+        cached += g.cached_tokens;
+        pp[at] = context / g.first_token_s;
+        pp_ms[at] = 1e3 / pp[at];
+        tg[at] = generation_rate(&g);
+        tg_ms[at] = tg[at] > 0.0 ? 1e3 / tg[at] : 0.0;
+    }
+    terminal_progress("contexts", 1.0);
+    free(tokens);
+    if (result != PM_OK || interrupted())
+        return stopped();
+    if (cached > 0)
+        return not_computed(cached);
+    snprintf(name, sizeof(name), "pp%u", context);
+    add_rate(rows, subject, name, context, pp, pp_ms, o->reps, 0.0, 0.0);
+    snprintf(name, sizeof(name), "tg%u@%u", o->tg, context);
+    const double before = context + o->tg / 2.0; /* tokens, on average */
+    if (o->tg > 1)
+        add_rate(rows, subject, name, before, tg, tg_ms, o->reps,
+                 (double)info.weight_step_bytes + (double)info.page_bytes / info.page_tokens * before, bandwidth);
+    return -1;
+}
+
+/* `count` sequences that generate at once, each behind a prompt of its own. */
+static int measure_batch(pm_engine *engine, bench_rows *rows, const bench_options *o, const char *subject, uint32_t count)
+{
+    double all[REPS_MAX], each_ms[REPS_MAX];
+    uint64_t cached = 0;
+    load_request *requests = must(malloc(count * sizeof(*requests)));
+    for (uint32_t rep = 0; rep < o->reps; rep++) { /* the runs before have warmed up, or the row before */
+        load_result result;
+        for (uint32_t i = 0; i < count; i++)
+            requests[i] = (load_request){.prompt_tokens = o->depth, .generate_tokens = o->tg, .fresh = true};
+        const pm_result done = load_run(engine, requests, count, &result);
+        all[rep] = result.steady_rate;
+        each_ms[rep] = result.steady_rate > 0.0 ? 1e3 * count / result.steady_rate : 0.0;
+        cached += result.after.cached_tokens - result.before.cached_tokens;
+        load_result_finish(&result);
+        if (done != PM_OK || interrupted()) {
+            free(requests);
+            return stopped();
+        }
+    }
+    free(requests);
+    if (cached > 0)
+        return not_computed(cached);
+    bench_row *row = bench_rows_add(rows, "model", subject, count, o->reps);
+    snprintf(row->name, sizeof(row->name), "batch%u tg%u@%u", count, o->tg, o->depth);
+    bench_row_metric(row, "tokens_per_s", "tok/s", all, o->reps);
+    bench_row_metric(row, "step_ms", "ms", each_ms, o->reps);
+    bench_rows_done(rows);
+    return -1;
+}
+
+static int open_engine(bench_rows *rows, uint32_t seqs, char subject[64], pm_engine **engine)
+{
+    pm_engine_info info;
+    engine_opts.seqs = seqs;
+    const int code = engine_open("bench", engine);
+    if (code >= 0)
+        return code;
+    pm_engine_describe(*engine, &info);
+    if (rows->device[0] == '\0')
+        snprintf(rows->device, sizeof(rows->device), "%s", info.device);
+    bench_subject(engine_opts.model, subject, 64);
+    return -1;
+}
+
+/* Contexts that the model has not are left out, unless they were asked for by name. */
+static int measure_contexts(pm_engine *engine, bench_rows *rows, const bench_options *o, const char *subject, double bandwidth)
+{
+    uint32_t contexts[BENCH_LIST_MAX], count = 0;
+    pm_engine_info info;
+    pm_engine_describe(engine, &info);
+    const char *list = o->contexts != NULL ? o->contexts : "128,512,2048";
+    if (!bench_list_read("--context", list, 1u << 24, contexts, BENCH_LIST_MAX, &count))
+        return EXIT_USAGE;
+    int code = -1;
+    for (uint32_t i = 0; i < count && code < 0; i++) {
+        if (contexts[i] + o->tg <= info.context_tokens) {
+            code = measure_context(engine, rows, o, subject, contexts[i], bandwidth);
+        } else if (o->contexts != NULL) {
+            fprintf(stderr, "pumice bench: --context %u and %u generated tokens, expected at most %u in all (see --ctx)\n",
+                    contexts[i], o->tg, info.context_tokens);
+            code = EXIT_USAGE;
+        }
+    }
+    return code;
+}
+
+int bench_model(bench_rows *rows, const bench_options *o, const pm_bench_peaks *p)
+{
+    const double bandwidth = p->read_bytes_per_s > p->copy_bytes_per_s ? p->read_bytes_per_s : p->copy_bytes_per_s;
+    uint32_t batches[BENCH_LIST_MAX], count = 0, most = 1;
+    char subject[64];
+    pm_engine *engine = NULL;
+    if (!bench_list_read("--batch", o->batches, 256, batches, BENCH_LIST_MAX, &count))
+        return EXIT_USAGE;
+    for (uint32_t i = 0; i < count; i++)
+        most = batches[i] > most ? batches[i] : most;
+    int code = open_engine(rows, most, subject, &engine);
+    if (code < 0)
+        code = measure_contexts(engine, rows, o, subject, bandwidth);
+    for (uint32_t i = 0; i < count && code < 0; i++)
+        code = measure_batch(engine, rows, o, subject, batches[i]);
+    engine_close(engine);
+    return code;
+}
+
+/* ------------------------------------------------------------------ trace */
+
+static void add_quantiles(bench_row *row, const char *const names[2], load_times *times)
+{
+    double p50 = load_quantile(times, 0.5), p99 = load_quantile(times, 0.99);
+    bench_row_metric(row, names[0], "ms", &p50, 1);
+    bench_row_metric(row, names[1], "ms", &p99, 1);
+}
+
+int bench_trace(bench_rows *rows, const bench_options *o)
+{
+    static const char *const first[] = {"first_token_ms_p50", "first_token_ms_p99"};
+    static const char *const gap[] = {"between_ms_p50", "between_ms_p99"};
+    char subject[64];
+    pm_engine *engine = NULL;
+    pm_engine_info info;
+    load_request *requests = NULL;
+    size_t count = 0;
+    load_result result;
+    int code = open_engine(rows, o->seqs, subject, &engine);
+    if (code < 0) {
+        pm_engine_describe(engine, &info);
+        code = load_read_trace(o->trace_path, o->requests, info.context_tokens, (double)o->speed, &requests, &count);
+    }
+    if (code < 0 && load_run(engine, requests, count, &result) != PM_OK) {
+        load_result_finish(&result);
+        code = stopped();
+    }
+    if (code < 0) {
+        double rate = (double)result.generated_tokens / result.total_s, prompt = (double)result.prompt_tokens / result.total_s;
+        bench_row *row = bench_rows_add(rows, "trace", subject, o->seqs, 1);
+        snprintf(row->name, sizeof(row->name), "trace of %zu requests, %u at once", count, o->seqs);
+        bench_row_metric(row, "tokens_per_s", "tok/s", &rate, 1);
+        bench_row_metric(row, "prompt_tokens_per_s", "tok/s in", &prompt, 1);
+        add_quantiles(row, first, &result.first_ms);
+        add_quantiles(row, gap, &result.gap_ms);
+        bench_rows_done(rows);
+        load_result_finish(&result);
+    }
+    free(requests);
+    engine_close(engine);
+    return code;
+}
