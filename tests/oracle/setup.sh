@@ -4,11 +4,12 @@
 #
 #   setup.sh venv DIR   a Python venv: torch (CPU), transformers, tokenizers, sentencepiece,
 #                       gguf, numpy, jinja2            (1 GB or more; PUMICE_TEST_VENV=DIR)
-#   setup.sh peer DIR   llama.cpp's libraries, prebuilt for the CPU, from npm
+#   setup.sh peer DIR [cpu|vulkan|cuda]
+#                       llama.cpp's libraries, prebuilt for the CPU, or for a GPU too, from npm
 #                                                      (about 30 MB; PUMICE_TEST_PEER=DIR)
 set -eu
-usage() { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2; }
-[ $# -eq 2 ] || usage
+usage() { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+[ $# -eq 2 ] || { [ $# -eq 3 ] && [ "$1" = peer ]; } || usage
 dir=$2
 case $1 in
 venv)
@@ -25,8 +26,15 @@ peer)
     Linux-aarch64) package=@node-llama-cpp/linux-arm64 ;;
     *) echo "no prebuilt CPU libraries are known for $(uname -s) $(uname -m)" >&2; exit 1 ;;
     esac
+    case ${3:-cpu} in
+    cpu) more= ;;
+    vulkan) more=$package-vulkan@3.22.1 ;;
+    cuda) more="$package-cuda@3.22.1 $package-cuda-ext@3.22.1" ;;
+    *) usage ;;
+    esac
     mkdir -p "$dir"
-    npm install --prefix "$dir" --ignore-scripts --no-audit --no-fund --no-save "$package@3.22.1" >&2
+    # shellcheck disable=SC2086 # several packages, or none
+    npm install --prefix "$dir" --ignore-scripts --no-audit --no-fund --no-save "$package@3.22.1" $more >&2
     echo "export PUMICE_TEST_PEER=$dir"
     ;;
 *) usage ;;
