@@ -3,7 +3,7 @@
 #
 #   gpu.sh pack OUT.tar.xz    here: builds, and packs programs, their libraries, SPIR-V and sources
 #   gpu.sh run [STEP...]      there, in the unpacked archive, or in a source tree (which is then built
-#                             first): devices kernels tests capture bench; all of them by default
+#                             first): devices ops bench peers kernels tests capture; all of them by default
 #
 # The machine that runs needs bash, tar and xz, a Vulkan driver, and a C library not older than this
 # machine's (pack on Debian 12: glibc 2.36); nvcc for its own build of the CUDA kernels (without it, the
@@ -11,16 +11,21 @@
 #
 # pack takes the newest glslang of $PUMICE_GLSLANG, the Debian 13 root of tests/root13.sh, and this machine.
 #
-# run leaves results/<device>-<date>/ (build-gpu/results/... in a source tree; or
-# $PUMICE_GPU_RESULTS), at most 8 files:
+# run leaves results/<device>-<date>/ (build-gpu/results/... in a source tree; or $PUMICE_GPU_RESULTS):
 #   summary.txt   machine, device, driver, date, commit; each test with its verdict and time
 #   devices.json  pumice devices --json        tests.log    what the tests printed
-#   bench.jsonl   pumice bench --json, a line per model        capture.log  the CUDA kernels' build and run
+#   <device>-<driver>.csv  the numbers of ops, bench and peers, as bench/results collects them
+#   ops.html, <model>.html  the same as pages with plots       peers.log    Pumice beside llama.cpp and transformers
+#   bench.jsonl   pumice bench model --json, a line per model  capture.log  the CUDA kernels' build and run
 #   vectors.tar.gz  what CUDA gave (tests/cuda/vectors.h): unpack it in tests/cuda
 #   nvidia-smi.txt  where there is one
 # Steps add to a folder that is there. Exits with 1 when a test failed, with 77 without a Vulkan device.
 #
+# Each of ops, bench with one shape, and peers with one shape is made to end within ten minutes on a card.
+#
 #   PUMICE_GPU_MODELS="FILE..."  more models to measure     PUMICE_GPU_TIMEOUT=S  of one test (default 900)
+#   PUMICE_GPU_SHAPES=REGEX      of the random models' names: 1b-q4_0 1b-q8_0 1b-f16 7b-q4_0 7b-q8_0 7b-f16 8b-q4_k_m
+#   PUMICE_TEST_PEER=DIR         llama.cpp's libraries, by tests/oracle/setup.sh peer DIR vulkan|cuda
 #   PUMICE_GPU_TESTS=REGEX       of the tests' names        PUMICE_DEVICE=N|NAME  as for pumice
 #   PUMICE_GPU_ICD=FILE          the Vulkan driver to take in place of the GPU's, a CPU's too: to rehearse a
 #                                run without a GPU. The summary says what the device is.
@@ -77,7 +82,7 @@ compile() {
 programs() {
   local out=$1 file
   mkdir -p "$out/bin" "$out/lib"
-  cp "$build/pumice" "$build/pumice-make-model" "$build/tests/cuda/pumice-cuda-capture" "$out/bin/"
+  cp "$build/pumice" "$build/pumice-make-model" "$build/pumice-llama-bench" "$build/tests/cuda/pumice-cuda-capture" "$out/bin/"
   # Tests of the device, by ctest's labels; each program once, whatever drivers there are here.
   (cd "$build" && ctest --show-only=json-v1) | python3 -c '
 import json, os, sys
@@ -182,7 +187,7 @@ step_devices() {
   command -v nvidia-smi >/dev/null && nvidia-smi -q >"$results/nvidia-smi.txt" 2>&1 || true
   {
     echo "date     $(date -u +%Y-%m-%dT%H:%M:%SZ)"
-    echo "commit   $(cat "$root/COMMIT" 2>/dev/null || git -C "$root" describe --always --dirty 2>/dev/null || echo unknown)"
+    echo "commit   $(commit)"
     echo "machine  $(uname -srm), $(nproc) cores, $(awk '/MemTotal/ {print int($2 / 1048576)}' /proc/meminfo) GiB"
     echo "device   $(device_value name)$([ "$(device_value type)" != cpu ] || echo ": a CPU, no GPU was measured")"
     echo "driver   $(device_value driver)"
@@ -269,53 +274,116 @@ replay_vectors() {
   done
 }
 
+commit() {
+  cat "$root/COMMIT" 2>/dev/null || git -C "$root" describe --always --dirty 2>/dev/null || echo unknown
+}
+
+# pumice_bench NAME MODE options...: adds to the CSV file; a line of the summary, or a failure
+pumice_bench() {
+  local name=$1 mode=$2 status=0
+  shift 2
+  timeout "${PUMICE_GPU_TIMEOUT:-900}" "$gpu/bin/pumice" bench "$mode" "$@" --results "$results" --label "$(commit)" \
+    >"$work/bench.out" 2>"$work/step.log" || status=$?
+  [ "$status" -eq 0 ] || { say "bench    $name $mode: FAILED with $status: $(tail -n 1 "$work/step.log")" && failures=1; }
+  return "$status"
+}
+
+step_ops() {
+  pumice_bench device ops --html "$results/ops.html" || return 0
+  sed -n 's/^  /ops      /p' "$work/bench.out" | tee -a "$results/summary.txt"
+}
+
 # measure MODEL NAME
 measure() {
   local line
-  if line=$("$gpu/bin/pumice" bench -m "$1" --json 2>"$work/step.log"); then
-    printf '{"model": "%s", "bench": %s}\n' "$2" "$(echo "$line" | tr -d '\n\t')" >>"$results/bench.jsonl"
-    say "bench    $2: $(echo "$line" | tr -d '\n\t' | cut -c 1-600)"
-  else
-    say "bench    $2: FAILED: $(tail -n 1 "$work/step.log")"
-    failures=1
-  fi
+  pumice_bench "$2" model -m "$1" --html "$results/$2.html" --json || return 0
+  line=$(tr -d '\n\t' <"$work/bench.out")
+  printf '{"model": "%s", "bench": %s}\n' "$2" "$line" >>"$results/bench.jsonl"
+  pumice_bench "$2" startup -m "$1" --starts 1 || return 0
+  say "bench    $2: $(awk -F, -v subject="$(basename "$1" .gguf)" '$4 == subject && $6 ~ /^(tokens_per_s|first_token_ms)$/ \
+    {printf "%s %.4g %s  ", $5, $(NF - 3), $(NF - 4)}' "$results"/*.csv)"
 }
 
-# bench_random NAME options...: a random model, made, measured, removed
-bench_random() {
-  local name=$1
-  shift
-  if "$gpu/bin/pumice-make-model" "$work/random.gguf" "$@" 2>"$work/step.log"; then
-    measure "$work/random.gguf" "$name"
-  else
-    say "bench    $name: skipped: $(tail -n 1 "$work/step.log")"
-  fi
-  rm -f "$work/random.gguf"
+# peer MODEL NAME: beside llama.cpp on Vulkan and CUDA, and transformers
+peer() {
+  local backend status log=$work/peer.log
+  for backend in vulkan cuda transformers; do
+    status=0
+    case $backend in
+    transformers) set -- "$1" "$2" "$root/bench/peers/transformers.py" ;;
+    *) set -- "$1" "$2" "$root/bench/peers/llama_cpp/run.py" --backend "$backend" --rounds 2 --seconds 20 ;;
+    esac
+    timeout "${PUMICE_GPU_TIMEOUT:-900}" "${PUMICE_TEST_VENV:+$PUMICE_TEST_VENV/bin/}python3" "${@:3}" -m "$1" --pumice "$gpu/bin/pumice" \
+      --results "$results" --label "$(commit)" >"$log" 2>"$work/step.log" || status=$?
+    printf '\n== %s, %s\n' "$2" "$backend" | cat - "$log" >>"$results/peers.log"
+    case $status in
+    0) sed "s/^/peer     $2 $backend: /" "$log" | tee -a "$results/summary.txt" ;;
+    77) say "peer     $2 $backend: $(tail -n 1 "$log")" ;;
+    *) say "peer     $2 $backend: FAILED with $status: $(tail -n 1 "$work/step.log")" && failures=1 ;;
+    esac
+  done
 }
+
+# each_random FUNCTION: random models by name and shape, each made, handed over, removed
+each_random() {
+  local name shape options
+  if [ "$(device_value type)" = cpu ]; then
+    say "bench    models of full size are skipped: the device is a CPU"
+    return
+  fi
+  while read -r name options; do
+    [[ "$name" =~ ${PUMICE_GPU_SHAPES:-.} ]] || continue
+    shape=$work/random-$name.gguf
+    # shellcheck disable=SC2086 # options are words
+    if "$gpu/bin/pumice-make-model" "$shape" $options 2>"$work/step.log"; then
+      "$1" "$shape" "random-$name" </dev/null
+    else
+      say "bench    random-$name: skipped: $(tail -n 1 "$work/step.log")"
+    fi
+    rm -f "$shape"
+  done <<END
+1b-q4_0 $one --type Q4_0
+1b-q8_0 $one --type Q8_0
+1b-f16 $one --type F16
+7b-q4_0 $seven --type Q4_0
+7b-q8_0 $seven --type Q8_0
+7b-f16 $seven --type F16
+8b-q4_k_m $eight --type Q4_K_M
+END
+}
+
+one="--dim 2048 --hidden 5632 --layers 22 --heads 32 --kv-heads 4 --head-dim 64 --vocab 32000 --ctx 2048"
+seven="--dim 4096 --hidden 11008 --layers 32 --heads 32 --kv-heads 32 --head-dim 128 --vocab 32000 --ctx 4096"
+eight="--dim 4096 --hidden 14336 --layers 32 --heads 32 --kv-heads 8 --head-dim 128 --vocab 128256 --ctx 4096 --rope-theta 500000"
 
 step_bench() {
   local model
   measure "$root/tools/demo_model/pumice-demo-q8_0.gguf" demo-q8_0
   for model in ${PUMICE_GPU_MODELS:-}; do
-    measure "$model" "${model##*/}"
+    measure "$model" "$(basename "$model" .gguf)"
   done
-  if [ "$(device_value type)" = cpu ]; then
-    say "bench    models of full size are skipped: the device is a CPU"
+  each_random measure
+}
+
+step_peers() {
+  local model
+  if [ -z "${PUMICE_TEST_PEER:-}" ] &&
+    ! "${PUMICE_TEST_VENV:+$PUMICE_TEST_VENV/bin/}python3" -c 'import torch, transformers' 2>/dev/null; then
+    say "peers    skipped: no PUMICE_TEST_PEER, and no torch and transformers"
     return
   fi
-  local one="--dim 2048 --hidden 5632 --layers 22 --heads 32 --kv-heads 4 --head-dim 64 --vocab 32000 --ctx 2048"
-  local eight="--dim 4096 --hidden 14336 --layers 32 --heads 32 --kv-heads 8 --head-dim 128 --vocab 128256 --ctx 4096 --rope-theta 500000"
-  bench_random random-1b-q4_0 $one --type Q4_0
-  bench_random random-1b-q8_0 $one --type Q8_0
-  bench_random random-1b-f16 $one --type F16
-  bench_random random-8b-q4_k_m $eight --type Q4_K_M
+  for model in ${PUMICE_GPU_MODELS:-"$root/tools/demo_model/pumice-demo-q8_0.gguf"}; do
+    peer "$model" "$(basename "$model" .gguf)"
+  done
+  each_random peer
 }
 
 run() {
   local steps=("$@") step status=0
-  [ ${#steps[@]} -gt 0 ] || steps=(devices kernels tests capture bench)
+  [ ${#steps[@]} -gt 0 ] || steps=(devices ops bench peers kernels tests capture)
   for step in "${steps[@]}"; do
-    [[ $step =~ ^(devices|kernels|tests|capture|bench)$ ]] || die "no step '$step': devices kernels tests capture bench"
+    [[ $step =~ ^(devices|ops|bench|peers|kernels|tests|capture)$ ]] ||
+      die "no step '$step': devices ops bench peers kernels tests capture"
   done
   if [ ! -d "$gpu" ]; then # a source tree
     compile
@@ -349,7 +417,7 @@ case ${1:-} in
 pack) shift && pack "$@" ;;
 run) shift && run "$@" ;;
 *)
-  sed -n '2,30s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,35s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   exit 2
   ;;
 esac
