@@ -290,7 +290,7 @@ pumice_bench() {
 
 step_ops() {
   pumice_bench device ops --html "$results/ops.html" || return 0
-  sed -n 's/^  /ops      /p' "$work/bench.out" | tee -a "$results/summary.txt"
+  sed -n 's/^[ *] /ops      /p' "$work/bench.out" | tee -a "$results/summary.txt"
 }
 
 # measure MODEL NAME

@@ -661,7 +661,7 @@ typedef struct pm_bench_row {
     double us, us_min, us_max;     /* device time: the median of the runs, and their bounds */
     uint64_t bytes, flops;         /* that it must move and do at least; 0 where the device has no clock */
     double gb_per_s, gflop_per_s;
-    const char *bound;             /* what limits it at the peaks: "memory", "f32", "int8" or "matrix"; static */
+    const char *bound;             /* what limits it at the peaks: "memory", "f32", "f16", "int8" or "matrix"; static */
     double percent;                /* of that limit reached; more than 100 where caches serve */
     double error;                  /* the worst on a small part of the shape, relative to the sum of |terms| that
                                       made the element; negative = not compared */
@@ -682,7 +682,7 @@ typedef struct pm_bench_params {
 } pm_bench_params;
 
 /* Times every op by the device's clock, from memory that no cache holds. peaks: of the same device.
- * Errors: PM_ERR_ARG (a name that is none; lists them), and as above. */
+ * Errors: PM_ERR_ARG (a name that is none; lists them), PM_ERR_UNSUP (nothing of it runs here), and as above. */
 PM_MUST_USE pm_result pm_bench_ops(const pm_bench_params *params, const pm_bench_peaks *peaks, pm_bench_sink *sink,
                                    void *context);
 

@@ -212,6 +212,7 @@ static void table_row(FILE *file, const heads *h, const bench_row *row)
 {
     fputs("<tr><td>", file);
     text(file, row->name);
+    fputs(row->picked ? " <span class=\"dim\">*</span>" : "", file);
     for (uint32_t i = 0; i < h->count; i++) {
         const bench_metric *m = bench_row_find(row, h->list[i]->name);
         fputs("<td class=\"n\">", file);
@@ -247,6 +248,8 @@ static void table(FILE *file, const bench_rows *rows, const char *bench)
         fputs(" <span class=\"dim\">", file);
         text(file, first->subject);
         fputs("</span>", file);
+    } else if (strcmp(bench, "ops") == 0) {
+        fputs(" <span class=\"dim\">* what an engine takes</span>", file);
     }
     fputs("</h2>\n<div class=\"wide\"><table>\n<tr><th>case", file);
     for (uint32_t i = 0; i < h.count; i++)

@@ -49,11 +49,14 @@ static bool add_op(void *context, const pm_bench_row *r)
     bench_row *row = bench_rows_add(rows, "ops", r->op, r->bytes > 0 ? (double)r->flops / (double)r->bytes : 0.0,
                                     sink->reps);
     snprintf(row->name, sizeof(row->name), "%s %s %s %s", r->op, r->type, r->variant, r->shape);
-    row->note = r->bound;
+    row->picked = r->picked;
+    row->note = r->bytes > 0 ? r->bound : "no device clock: the host's";
     bench_row_metric(row, "us", "us", us, 3);
-    bench_row_metric(row, "gb_per_s", "GB/s", &gb, 1);
-    bench_row_metric(row, "gflop_per_s", "GFLOP/s", &gflop, 1);
-    bench_row_metric(row, "percent", "%", &percent, 1);
+    if (r->bytes > 0) { /* by the device's clock */
+        bench_row_metric(row, "gb_per_s", "GB/s", &gb, 1);
+        bench_row_metric(row, "gflop_per_s", "GFLOP/s", &gflop, 1);
+        bench_row_metric(row, "percent", "%", &percent, 1);
+    }
     if (error >= 0.0)
         bench_row_metric(row, "error", "", &error, 1);
     bench_rows_done(rows);

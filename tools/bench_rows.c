@@ -61,11 +61,11 @@ void bench_rows_done(bench_rows *rows)
     if (rows->last_bench == NULL || strcmp(rows->last_bench, row->bench) != 0) {
         if (rows->last_bench == NULL && rows->device[0] != '\0')
             printf("%s, %s\n", rows->device, rows->driver);
-        printf("\n%s%s%s\n", row->bench, strcmp(row->bench, "model") == 0 ? " " : "",
-               strcmp(row->bench, "model") == 0 ? row->subject : "");
+        const bool model = strcmp(row->bench, "model") == 0, ops = strcmp(row->bench, "ops") == 0;
+        printf("\n%s%s%s\n", row->bench, model ? " " : ops ? " (* what an engine takes)" : "", model ? row->subject : "");
         rows->last_bench = row->bench;
     }
-    printf("  %-42s", row->name);
+    printf("%s %-*s", row->picked ? "*" : " ", strcmp(row->bench, "ops") == 0 ? 60 : 24, row->name);
     for (uint32_t i = 0; i < row->metric_count; i++) {
         const bench_metric *m = &row->metrics[i];
         if (m->median != 0.0 && m->median < 1e-2)
@@ -107,6 +107,7 @@ void bench_rows_json(const bench_rows *rows)
         cJSON_AddStringToObject(row, "subject", r->subject);
         cJSON_AddStringToObject(row, "name", r->name);
         cJSON_AddStringToObject(row, "note", r->note);
+        cJSON_AddBoolToObject(row, "picked", r->picked);
         cJSON_AddNumberToObject(row, "x", r->x);
         cJSON_AddNumberToObject(row, "reps", r->reps);
         cJSON *metrics = must(cJSON_AddObjectToObject(row, "metrics"));

@@ -21,6 +21,7 @@ typedef struct bench_row {
     double x;                      /* where it stands in a plot: tokens, sequences, operations per byte */
     uint32_t reps;
     const char *note;              /* static; "" */
+    bool picked;                   /* of kernels: the one that an engine takes */
     uint32_t metric_count;
     bench_metric metrics[BENCH_METRICS_MAX];
 } bench_row;

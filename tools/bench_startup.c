@@ -40,25 +40,30 @@ static int remove_entry(const char *path, const struct stat *status, int type, s
 /* In the child: never returns. out, err: its stdout and stderr. */
 static _Noreturn void be_child(const char *cache, int out, int err)
 {
-    char context[16];
-    snprintf(context, sizeof(context), "%u", engine_opts.context != 0 ? engine_opts.context : 512);
-    const char *args[16] = {"pumice", "run", "-m", engine_opts.model, "-p", "", "-n", "1", "--temp", "0", "--ignore-eos",
+    char context[16], batch_tokens[16];
+    snprintf(context, sizeof(context), "%u", engine_opts.context);
+    snprintf(batch_tokens, sizeof(batch_tokens), "%u", engine_opts.batch_tokens);
+    const struct { const char *name, *value; } more[] = {
+        {"--device", engine_opts.device},
+        {"--variant", engine_opts.variant},
+        {"--ctx", engine_opts.context != 0 ? context : NULL},
+        {"--batch-tokens", engine_opts.batch_tokens != 0 ? batch_tokens : NULL}};
+    const char *args[24] = {"pumice", "run", "-m", engine_opts.model, "-p", "", "-n", "1", "--temp", "0", "--ignore-eos",
                             "--json"};
     size_t count = 12;
-    if (engine_opts.device != NULL) {
-        args[count++] = "--device";
-        args[count++] = engine_opts.device;
-    }
-    if (engine_opts.context != 0) {
-        args[count++] = "--ctx";
-        args[count++] = context;
-    }
+    for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)
+        if (more[i].value != NULL) {
+            args[count++] = more[i].name;
+            args[count++] = more[i].value;
+        }
+    if (engine_opts.deterministic)
+        args[count++] = "--deterministic";
     for (size_t i = 0; i < sizeof(cache_variables) / sizeof(cache_variables[0]); i++)
         setenv(cache_variables[i], cache, 1);
     setenv("PUMICE_LOG", "vk", 1); /* names each pipeline as it is made */
     dup2(out, STDOUT_FILENO);
     dup2(err, STDERR_FILENO);
-    char *list[17] = {0};
+    char *list[25] = {0};
     for (size_t i = 0; i < count; i++)
         list[i] = strdup(args[i]); /* execv() wants them so */
     execv("/proc/self/exe", list);

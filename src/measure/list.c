@@ -69,7 +69,7 @@ static pm_result check_names(const char *what, const char *list, name_at *at)
                 snprintf(names + used, sizeof(names) - used, " %s", at(i));
         }
         if (!known)
-            return pm_fail(PM_ERR_ARG, "bench: no %s '%s', there are%s", what, item, names);
+            return pm_fail(PM_ERR_ARG, "no %s '%s', there are%s", what, item, names);
     }
     return PM_OK;
 }
@@ -211,11 +211,11 @@ pm_result pm_bench_list_make(const pm_bench_params *p, const pm_vk_caps *caps, p
     PM_TRY(check_names("type", p->types, type_at));
     PM_TRY(check_names("variant", p->variants, variant_at));
     if (p->row_count > PM_BENCH_ROWS_MAX || p->n > 1u << 20 || p->k > 1u << 20 || p->k % 256 != 0)
-        return pm_fail(PM_ERR_ARG, "bench: %u row counts and a matrix of %u x %u, expected at most %d counts and up to 2^20 x "
+        return pm_fail(PM_ERR_ARG, "%u row counts and a matrix of %u x %u, expected at most %d counts and up to 2^20 x "
                        "2^20, k a multiple of 256", p->row_count, p->n, p->k, PM_BENCH_ROWS_MAX);
     for (uint32_t i = 0; i < p->row_count; i++)
         if (p->rows[i] < 1 || p->rows[i] > 2048)
-            return pm_fail(PM_ERR_ARG, "bench: %u rows, expected 1 to 2048", p->rows[i]);
+            return pm_fail(PM_ERR_ARG, "%u rows, expected 1 to 2048", p->rows[i]);
     if (p->row_count > 0) {
         memcpy(s.rows, p->rows, p->row_count * sizeof(*s.rows));
         s.row_count = p->row_count;
@@ -228,6 +228,8 @@ pm_result pm_bench_list_make(const pm_bench_params *p, const pm_vk_caps *caps, p
         result = add_rows(out, p, caps, &s);
     if (result == PM_OK)
         result = add_pages(out, p, caps, &s);
+    if (result == PM_OK && out->count == 0)
+        result = pm_fail(PM_ERR_UNSUP, "none of these ops with these types and variants runs on this device");
     if (result != PM_OK)
         pm_free(out->checks);
     return result;

@@ -9,7 +9,8 @@ typedef struct pm_bench_list {
     uint32_t count, capacity;
 } pm_bench_list;
 
-/* Those that the device can run. Errors: PM_ERR_ARG (a name that is none; lists them), PM_ERR_NOMEM. */
+/* Those that the device can run. Errors: PM_ERR_ARG (a name that is none; lists them), PM_ERR_UNSUP
+ * (nothing is left), PM_ERR_NOMEM. */
 PM_MUST_USE pm_result pm_bench_list_make(const pm_bench_params *params, const pm_vk_caps *caps, pm_bench_list *out);
 
 /* True when the check's variant is the one that an engine would take. */

@@ -53,7 +53,8 @@ static pm_arithmetic arithmetic_of(const pm_check *check)
     if (check->op == PM_CHECK_MATMUL)
         switch (pm_matmul_variant_numerics(check->variant)) {
         case PM_MATMUL_INT8: return PM_ARITHMETIC_INT8;
-        case PM_MATMUL_MATRIX: return PM_ARITHMETIC_MATRIX;
+        case PM_MATMUL_MATRIX:
+            return strstr(pm_matmul_variant(check->variant), "coopmat") != NULL ? PM_ARITHMETIC_MATRIX : PM_ARITHMETIC_F16;
         default: return PM_ARITHMETIC_F32;
         }
     if (check->op == PM_CHECK_ATTENTION && strstr(pm_attention_variant(check->variant), "coopmat") != NULL)
@@ -126,7 +127,7 @@ pm_result pm_bench_ops(const pm_bench_params *params, const pm_bench_peaks *peak
     pm_vk_device *device = NULL;
     pm_bench_list list;
     if (runs > PM_CHECK_RUNS_MAX)
-        return pm_fail(PM_ERR_ARG, "bench: %u runs, expected at most %u", runs, PM_CHECK_RUNS_MAX);
+        return pm_fail(PM_ERR_ARG, "%u runs, expected at most %u", runs, PM_CHECK_RUNS_MAX);
     PM_TRY(pm_vk_device_open(params->device, true, &device));
     pm_result result = pm_bench_list_make(params, pm_vk_device_caps(device), &list);
     if (result == PM_OK) {

@@ -124,6 +124,14 @@ static void what_is_no_name_is_refused(void **state)
     }
 }
 
+static void nothing_to_run_is_refused(void **state)
+{
+    (void)state;
+    const pm_bench_params p = {.ops = "rmsnorm", .types = "q8_0"};
+    pm_bench_list list;
+    assert_int_equal(pm_bench_list_make(&p, pm_vk_device_caps(harness_device()), &list), PM_ERR_UNSUP);
+}
+
 static int end(void **state)
 {
     (void)state;
@@ -139,6 +147,7 @@ int main(void)
         cmocka_unit_test(rows_and_attention_count),
         cmocka_unit_test(a_list_has_what_was_asked_for),
         cmocka_unit_test(what_is_no_name_is_refused),
+        cmocka_unit_test(nothing_to_run_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, end);
 }

@@ -62,7 +62,8 @@ class Bench(Case):
         self.assertEqual([row["subject"] for row in ops].count("matmul"), 4)
         for row in ops:
             metrics = row["metrics"]
-            self.assertIn(row["note"], ("memory", "f32", "int8", "matrix"))
+            self.assertTrue(row["picked"])
+            self.assertIn(row["note"], ("memory", "f32", "f16", "int8", "matrix"))
             self.assertLess(metrics["error"]["max"], 0.01, row)
             if row["subject"] == "matmul":  # 2 operations a weight and row
                 flops = metrics["gflop_per_s"]["median"] * metrics["us"]["median"] * 1e3
@@ -74,6 +75,7 @@ class Bench(Case):
         rows = self.of(self.rows("bench", "ops", "--op", "matmul", "--type", "q8_0", "--rows", 1, "--matrix", "64x256",
                                  "--variants", "rows1,rows2,tile64", "--reps", 1), "ops")
         self.assertEqual([row["name"].split()[2] for row in rows], ["rows1", "rows2", "tile64"])
+        self.assertLessEqual(sum(row["picked"] for row in rows), 1)
 
     def test_model(self):
         rows = self.of(self.rows(*MODEL), "model")
@@ -139,7 +141,7 @@ class Bench(Case):
             with open(path, encoding="utf-8") as file:
                 page = file.read()
             code, _, err = run(*OPS, "--html", os.path.join(folder, "gone", "bench.html"))
-        for bench in ("device", "ops", "model pumice-demo-q8_0", "startup"):
+        for bench in ("device", "ops (* what an engine takes)", "model pumice-demo-q8_0", "startup"):
             self.assertIn(f"\n{bench}\n", text)
         parser = Page()
         parser.feed(page)
