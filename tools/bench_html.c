@@ -86,7 +86,8 @@ static void roofline(FILE *file, const bench_rows *rows, const pm_bench_peaks *p
     high = fmax(fmax(p->f32_per_s, p->f16_per_s), fmax(p->int8_per_s, p->matrix_per_s)) * 1e-9;
     if (right <= 0.0 || memory <= 0.0)
         return;
-    bench_plot plot = {.file = file, .width = 960.0, .x = {left / 2, fmax(right, high / memory) * 4, true, "operations per byte moved"},
+    bench_plot plot = {.file = file, .width = 960.0, .x = {left / 2, fmax(right, high / memory) * 4, true,
+                                                           "operations per byte moved"},
                        .y = {fmin(low, left * memory) / 2, high * 2, true, "GFLOP/s"}};
     fputs("<figure><figcaption>Roofline: what each op reaches under the device's own peaks</figcaption>\n", file);
     bench_plot_begin(&plot, "Roofline");
@@ -107,8 +108,8 @@ static void roofline(FILE *file, const bench_rows *rows, const pm_bench_peaks *p
         char title[256];
         if (m == NULL || m->median <= 0.0 || percent == NULL)
             continue;
-        snprintf(title, sizeof(title), "%s: %.4g GFLOP/s, %.1f %% of the %s limit", row->name, m->median, percent->median,
-                 row->note);
+        snprintf(title, sizeof(title), "%s: %.4g GFLOP/s, %.1f %% of the %s limit", row->name, m->median,
+                 percent->median, row->note);
         bench_plot_point(&plot, series_of(row), row->x, m->median, title);
     }
     bench_plot_end(&plot, legend, 3);
@@ -116,7 +117,8 @@ static void roofline(FILE *file, const bench_rows *rows, const pm_bench_peaks *p
 }
 
 /* One metric of the rows whose names begin so, as a curve with its spread. */
-static uint32_t collect(const bench_rows *rows, const char *prefix, const char *metric, bench_point *points, uint32_t capacity)
+static uint32_t collect(const bench_rows *rows, const char *prefix, const char *metric, bench_point *points,
+                        uint32_t capacity)
 {
     uint32_t count = 0;
     for (size_t i = 0; i < rows->count && count < capacity; i++) {
@@ -129,8 +131,8 @@ static uint32_t collect(const bench_rows *rows, const char *prefix, const char *
 
 #define POINTS_MAX 64u
 
-static void figure(FILE *file, const char *caption, bench_axis x, bench_axis y, const bench_point *points, uint32_t count,
-                   bool ideal)
+static void figure(FILE *file, const char *caption, bench_axis x, bench_axis y, const bench_point *points,
+                   uint32_t count, bool ideal)
 {
     bench_plot plot = {.file = file, .width = 520.0, .x = x, .y = y};
     double top = 0.0;

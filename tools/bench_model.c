@@ -25,13 +25,14 @@ static int stopped(void)
 /* What would be no measurement. */
 static int not_computed(uint64_t cached)
 {
-    fprintf(stderr, "pumice bench: %llu prompt tokens came from the prefix cache, expected none\n", (unsigned long long)cached);
+    fprintf(stderr, "pumice bench: %llu prompt tokens came from the prefix cache, expected none\n",
+            (unsigned long long)cached);
     return EXIT_FAILED;
 }
 
 /* One row of a rate and of its inverse; bytes: that a token must move, 0 = not told. */
-static void add_rate(bench_rows *rows, const char *subject, const char *name, double x, double *rates, double *ms, uint32_t reps,
-                     double bytes, double bandwidth)
+static void add_rate(bench_rows *rows, const char *subject, const char *name, double x, double *rates, double *ms,
+                     uint32_t reps, double bytes, double bandwidth)
 {
     bench_row *row = bench_rows_add(rows, "model", subject, x, reps);
     snprintf(row->name, sizeof(row->name), "%s", name);
@@ -44,8 +45,8 @@ static void add_rate(bench_rows *rows, const char *subject, const char *name, do
 }
 
 /* A prompt of `context` tokens, all of them computed, then o->tg tokens behind it. */
-static int measure_context(pm_engine *engine, bench_rows *rows, const bench_options *o, const char *subject, uint32_t context,
-                           double bandwidth)
+static int measure_context(pm_engine *engine, bench_rows *rows, const bench_options *o, const char *subject,
+                           uint32_t context, double bandwidth)
 {
     double pp[REPS_MAX], pp_ms[REPS_MAX], tg[REPS_MAX], tg_ms[REPS_MAX];
     char name[48];
@@ -57,8 +58,8 @@ static int measure_context(pm_engine *engine, bench_rows *rows, const bench_opti
     pm_result result = PM_OK;
     uint64_t cached = 0;
     for (uint32_t rep = 0; rep <= o->reps && result == PM_OK; rep++) { /* the first warms up */
-        const pm_request_params params = {.tokens = tokens, .token_count = context, .max_tokens = o->tg, .ignore_end = true,
-                                          .no_prefix_cache = true};
+        const pm_request_params params = {.tokens = tokens, .token_count = context, .max_tokens = o->tg,
+                                          .ignore_end = true, .no_prefix_cache = true};
         generation g;
         const uint32_t at = rep > 0 ? rep - 1 : 0;
         terminal_progress("contexts", (double)rep / (o->reps + 1));
@@ -86,7 +87,8 @@ static int measure_context(pm_engine *engine, bench_rows *rows, const bench_opti
 }
 
 /* `count` sequences that generate at once, each behind a prompt of its own. */
-static int measure_batch(pm_engine *engine, bench_rows *rows, const bench_options *o, const char *subject, uint32_t count)
+static int measure_batch(pm_engine *engine, bench_rows *rows, const bench_options *o, const char *subject,
+                         uint32_t count)
 {
     double all[REPS_MAX], each_ms[REPS_MAX];
     uint64_t cached = 0;
@@ -131,7 +133,8 @@ static int open_engine(bench_rows *rows, uint32_t seqs, char subject[64], pm_eng
 }
 
 /* Contexts that the model has not are left out, unless they were asked for by name. */
-static int measure_contexts(pm_engine *engine, bench_rows *rows, const bench_options *o, const char *subject, double bandwidth)
+static int measure_contexts(pm_engine *engine, bench_rows *rows, const bench_options *o, const char *subject,
+                            double bandwidth)
 {
     uint32_t contexts[BENCH_LIST_MAX], count = 0;
     pm_engine_info info;
@@ -200,7 +203,8 @@ int bench_trace(bench_rows *rows, const bench_options *o)
         code = stopped();
     }
     if (code < 0) {
-        double rate = (double)result.generated_tokens / result.total_s, prompt = (double)result.prompt_tokens / result.total_s;
+        double rate = (double)result.generated_tokens / result.total_s;
+        double prompt = (double)result.prompt_tokens / result.total_s;
         bench_row *row = bench_rows_add(rows, "trace", subject, o->seqs, 1);
         snprintf(row->name, sizeof(row->name), "trace of %zu requests, %u at once", count, o->seqs);
         bench_row_metric(row, "tokens_per_s", "tok/s", &rate, 1);

@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static bench_options options = {.batches = "1,4,16,64", .tg = 64, .depth = 1, .starts = 3, .reps = 3, .requests = 100, .seqs = 16, .speed = 1.0f};
+static bench_options options = {.batches = "1,4,16,64", .tg = 64, .depth = 1, .starts = 3, .reps = 3, .requests = 100,
+                                .seqs = 16, .speed = 1.0f};
 static const char *html_path, *results_folder, *label;
 static bool as_json, as_csv;
 static const arg mode_args[] = {
@@ -36,14 +37,16 @@ static const arg mode_args[] = {
     {0},
 };
 
-bool bench_list_read(const char *option, const char *list, uint32_t most, uint32_t *out, uint32_t capacity, uint32_t *count)
+bool bench_list_read(const char *option, const char *list, uint32_t most, uint32_t *out, uint32_t capacity,
+                     uint32_t *count)
 {
     *count = 0;
     for (const char *p = list; *p != '\0' || p == list;) {
         char *end;
         const unsigned long value = strtoul(p, &end, 10);
         if (end == p || *p == '-' || value < 1 || value > most || (*end != ',' && *end != '\0') || *count == capacity) {
-            fprintf(stderr, "pumice bench: %s is '%s', expected up to %u numbers from 1 to %u\n", option, list, capacity, most);
+            fprintf(stderr, "pumice bench: %s is '%s', expected up to %u numbers from 1 to %u\n", option, list,
+                    capacity, most);
             return false;
         }
         out[(*count)++] = (uint32_t)value;
@@ -83,7 +86,8 @@ static int check_options(unsigned parts)
         return usage("bench", "--json and --csv exclude each other");
     uint32_t numbers[BENCH_LIST_MAX], count, n, k;
     if ((options.rows != NULL && !bench_list_read("--rows", options.rows, 2048, numbers, PM_BENCH_ROWS_MAX, &count)) ||
-        !bench_list_read("--context", options.contexts != NULL ? options.contexts : "1", 1u << 24, numbers, BENCH_LIST_MAX, &count) ||
+        !bench_list_read("--context", options.contexts != NULL ? options.contexts : "1", 1u << 24, numbers,
+                         BENCH_LIST_MAX, &count) ||
         !bench_list_read("--batch", options.batches, 256, numbers, BENCH_LIST_MAX, &count))
         return EXIT_USAGE;
     if (options.matrix != NULL && !bench_matrix_read(options.matrix, &n, &k)) {
@@ -134,8 +138,8 @@ int bench_modes_main(int argc, char **argv)
         mode++;
     if (mode == sizeof(modes) / sizeof(modes[0])) {
         const char *near = args_nearest(argv[0], names, mode);
-        fprintf(stderr, "pumice bench: no benchmark '%s', there are ops, model, trace, startup and all%s%s%s\n", argv[0],
-                near != NULL ? "; did you mean '" : "", near != NULL ? near : "", near != NULL ? "'?" : "");
+        fprintf(stderr, "pumice bench: no benchmark '%s', there are ops, model, trace, startup and all%s%s%s\n",
+                argv[0], near != NULL ? "; did you mean '" : "", near != NULL ? near : "", near != NULL ? "'?" : "");
         return EXIT_USAGE;
     }
     char command[32];

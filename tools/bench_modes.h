@@ -22,7 +22,8 @@ int bench_modes_main(int argc, char **argv);
 bool bench_matrix_read(const char *text, uint32_t *n, uint32_t *k);
 
 /* Numbers of a list with commas, each in [1, most]; out: [*count] at most `capacity`. False after a message. */
-bool bench_list_read(const char *option, const char *list, uint32_t most, uint32_t *out, uint32_t capacity, uint32_t *count);
+bool bench_list_read(const char *option, const char *list, uint32_t most, uint32_t *out, uint32_t capacity,
+                     uint32_t *count);
 
 /* "tinyllama-q8_0" of "models/tinyllama-q8_0.gguf". */
 void bench_subject(const char *path, char *out, size_t capacity);

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void add_peak(bench_rows *rows, const char *name, const char *what, double per_s, const char *unit, const char *note)
+static void add_peak(bench_rows *rows, const char *name, const char *what, double per_s, const char *unit,
+                     const char *note)
 {
     double value = per_s * 1e-9;
     if (per_s <= 0.0)

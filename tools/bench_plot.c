@@ -14,7 +14,8 @@
 void bench_plot_text(FILE *file, const char *text)
 {
     for (; *text != '\0'; text++) {
-        const char *entity = *text == '&' ? "&amp;" : *text == '<' ? "&lt;" : *text == '>' ? "&gt;" : *text == '"' ? "&quot;" : NULL;
+        const char c = *text;
+        const char *entity = c == '&' ? "&amp;" : c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '"' ? "&quot;" : NULL;
         if (entity != NULL)
             fputs(entity, file);
         else
@@ -24,7 +25,9 @@ void bench_plot_text(FILE *file, const char *text)
 
 static double share(const bench_axis *axis, double value)
 {
-    return axis->log ? log(value / axis->min) / log(axis->max / axis->min) : (value - axis->min) / (axis->max - axis->min);
+    if (axis->log)
+        return log(value / axis->min) / log(axis->max / axis->min);
+    return (value - axis->min) / (axis->max - axis->min);
 }
 
 static double at_x(const bench_plot *plot, double x)
@@ -58,7 +61,8 @@ static void tick(const bench_plot *plot, bool is_x, double value)
         snprintf(text, sizeof(text), "%g", value);
     if (is_x)
         fprintf(plot->file, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/><text class=\"tick\" "
-                            "x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>\n", at_x(plot, value), at_x(plot, value),
+                            "x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>\n", at_x(plot, value),
+                at_x(plot, value),
                 TOP, BOTTOM, at_x(plot, value), BOTTOM + 18.0, text);
     else
         fprintf(plot->file, "<line class=\"grid\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/><text class=\"tick\" "
@@ -92,18 +96,18 @@ static void ticks(const bench_plot *plot, bool is_x)
 void bench_plot_begin(const bench_plot *plot, const char *title)
 {
     FILE *file = plot->file;
-    fprintf(file, "<svg viewBox=\"0 0 %.0f %.0f\" style=\"max-width: %.0fpx\" role=\"img\" aria-label=\"", plot->width, HEIGHT,
-            plot->width);
+    fprintf(file, "<svg viewBox=\"0 0 %.0f %.0f\" style=\"max-width: %.0fpx\" role=\"img\" aria-label=\"", plot->width,
+            HEIGHT, plot->width);
     bench_plot_text(file, title);
     fputs("\">\n", file);
     ticks(plot, true);
     ticks(plot, false);
-    fprintf(file, "<rect class=\"frame\" x=\"%.0f\" y=\"%.0f\" width=\"%.0f\" height=\"%.0f\"/>\n", LEFT, TOP, RIGHT - LEFT,
-            BOTTOM - TOP);
+    fprintf(file, "<rect class=\"frame\" x=\"%.0f\" y=\"%.0f\" width=\"%.0f\" height=\"%.0f\"/>\n", LEFT, TOP,
+            RIGHT - LEFT, BOTTOM - TOP);
     fprintf(file, "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"middle\">%s</text>\n", (LEFT + RIGHT) / 2, HEIGHT - 12.0,
             plot->x.label);
-    fprintf(file, "<text transform=\"translate(16 %.0f) rotate(-90)\" text-anchor=\"middle\">%s</text>\n", (TOP + BOTTOM) / 2,
-            plot->y.label);
+    fprintf(file, "<text transform=\"translate(16 %.0f) rotate(-90)\" text-anchor=\"middle\">%s</text>\n",
+            (TOP + BOTTOM) / 2, plot->y.label);
 }
 
 void bench_plot_line(const bench_plot *plot, const char *class, double x0, double y0, double x1, double y1)
@@ -114,7 +118,8 @@ void bench_plot_line(const bench_plot *plot, const char *class, double x0, doubl
 
 void bench_plot_point(const bench_plot *plot, int series, double x, double y, const char *title)
 {
-    fprintf(plot->file, "<circle class=\"s%d\" cx=\"%.1f\" cy=\"%.1f\" r=\"5\"><title>", series, at_x(plot, x), at_y(plot, y));
+    fprintf(plot->file, "<circle class=\"s%d\" cx=\"%.1f\" cy=\"%.1f\" r=\"5\"><title>", series, at_x(plot, x),
+            at_y(plot, y));
     bench_plot_text(plot->file, title);
     fputs("</title></circle>\n", plot->file);
 }
@@ -129,15 +134,16 @@ void bench_plot_curve(const bench_plot *plot, int series, const bench_point *poi
         char title[96];
         fprintf(plot->file, "<line class=\"range l%d\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>\n", series,
                 at_x(plot, points[i].x), at_x(plot, points[i].x), at_y(plot, points[i].min), at_y(plot, points[i].max));
-        snprintf(title, sizeof(title), "%g: %.4g (%.4g to %.4g)", points[i].x, points[i].y, points[i].min, points[i].max);
+        snprintf(title, sizeof(title), "%g: %.4g (%.4g to %.4g)", points[i].x, points[i].y, points[i].min,
+                 points[i].max);
         bench_plot_point(plot, series, points[i].x, points[i].y, title);
     }
 }
 
 void bench_plot_label(const bench_plot *plot, double x, double y, bool above, const char *text)
 {
-    fprintf(plot->file, "<text class=\"halo\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">", at_x(plot, x) + (above ? -6.0 : 8.0),
-            at_y(plot, y) + (above ? -6.0 : 14.0), above ? "end" : "start");
+    fprintf(plot->file, "<text class=\"halo\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">",
+            at_x(plot, x) + (above ? -6.0 : 8.0), at_y(plot, y) + (above ? -6.0 : 14.0), above ? "end" : "start");
     bench_plot_text(plot->file, text);
     fputs("</text>\n", plot->file);
 }

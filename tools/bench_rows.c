@@ -62,7 +62,8 @@ void bench_rows_done(bench_rows *rows)
         if (rows->last_bench == NULL && rows->device[0] != '\0')
             printf("%s, %s\n", rows->device, rows->driver);
         const bool model = strcmp(row->bench, "model") == 0, ops = strcmp(row->bench, "ops") == 0;
-        printf("\n%s%s%s\n", row->bench, model ? " " : ops ? " (* what an engine takes)" : "", model ? row->subject : "");
+        printf("\n%s%s%s\n", row->bench, model ? " " : ops ? " (* what an engine takes)" : "",
+               model ? row->subject : "");
         rows->last_bench = row->bench;
     }
     printf("%s %-*s", row->picked ? "*" : " ", strcmp(row->bench, "ops") == 0 ? 60 : 24, row->name);
@@ -142,8 +143,8 @@ static void field(FILE *file, const char *text)
 
 static void write_line(FILE *file, const bench_rows *rows, const bench_row *r, const bench_metric *m, const char *date)
 {
-    const char *const fields[] = {rows->label, ENGINE, r->bench, r->subject, r->name, m->name, rows->device, rows->driver,
-                                  date, m->unit};
+    const char *const fields[] = {rows->label, ENGINE, r->bench, r->subject, r->name, m->name, rows->device,
+                                  rows->driver, date, m->unit};
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
         field(file, fields[i]);
     fprintf(file, "%.6g,%.6g,%.6g,%u\n", m->median, m->min, m->max, r->reps);

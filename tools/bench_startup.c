@@ -48,8 +48,8 @@ static _Noreturn void be_child(const char *cache, int out, int err)
         {"--variant", engine_opts.variant},
         {"--ctx", engine_opts.context != 0 ? context : NULL},
         {"--batch-tokens", engine_opts.batch_tokens != 0 ? batch_tokens : NULL}};
-    const char *args[24] = {"pumice", "run", "-m", engine_opts.model, "-p", "", "-n", "1", "--temp", "0", "--ignore-eos",
-                            "--json"};
+    const char *args[24] = {"pumice", "run", "-m", engine_opts.model, "-p", "", "-n", "1", "--temp", "0",
+                            "--ignore-eos", "--json"};
     size_t count = 12;
     for (size_t i = 0; i < sizeof(more) / sizeof(more[0]); i++)
         if (more[i].value != NULL) {
@@ -145,7 +145,8 @@ static int run_start(const char *cache, start *out)
 static void add_row(bench_rows *rows, const char *name, const start *starts, uint32_t count, double file_mb)
 {
     static const struct { const char *name, *unit; } metrics[METRICS] = {
-        {"first_token_ms", "ms"}, {"pipelines", "built"}, {"cpu_s", "s CPU"}, {"disk_mb", "MB disk"}, {"resident_mb", "MB"}};
+        {"first_token_ms", "ms"}, {"pipelines", "built"}, {"cpu_s", "s CPU"}, {"disk_mb", "MB disk"},
+        {"resident_mb", "MB"}};
     char subject[64];
     bench_subject(engine_opts.model, subject, sizeof(subject));
     bench_row *row = bench_rows_add(rows, "startup", subject, 0.0, count);
@@ -153,8 +154,8 @@ static void add_row(bench_rows *rows, const char *name, const start *starts, uin
     for (int m = 0; m < METRICS; m++) {
         double values[STARTS_MAX];
         for (uint32_t i = 0; i < count; i++) {
-            const double of[METRICS] = {starts[i].first_token_ms, starts[i].pipelines, starts[i].cpu_s, starts[i].read_mb,
-                                        starts[i].resident_mb};
+            const double of[METRICS] = {starts[i].first_token_ms, starts[i].pipelines, starts[i].cpu_s,
+                                        starts[i].read_mb, starts[i].resident_mb};
             values[i] = of[m];
         }
         bench_row_metric(row, metrics[m].name, metrics[m].unit, values, count);

@@ -120,11 +120,13 @@ static pm_result add_variants(pm_bench_list *list, const pm_bench_params *p, con
     uint32_t picked;
     if ((!matmul && check.op != PM_CHECK_ATTENTION) || (p->variants == NULL && !p->full))
         return pick(&check, caps, &picked) ? (check.variant = picked, add(list, caps, check)) : PM_OK;
-    for (const char *name; (name = matmul ? pm_matmul_variant(check.variant) : pm_attention_variant(check.variant)) != NULL;
-         check.variant++)
+    for (;; check.variant++) {
+        const char *name = matmul ? pm_matmul_variant(check.variant) : pm_attention_variant(check.variant);
+        if (name == NULL)
+            return PM_OK;
         if (p->variants == NULL || is_listed(p->variants, name))
             PM_TRY(add(list, caps, check));
-    return PM_OK;
+    }
 }
 
 static bool wants_op(const pm_bench_params *p, pm_check_op op)
@@ -169,7 +171,8 @@ static pm_result add_pages(pm_bench_list *list, const pm_bench_params *p, const 
     for (uint32_t type = PM_KV_F16; type <= PM_KV_Q4_0; type++) {
         if (!wants_pages(p, (pm_kv_type)type))
             continue;
-        pm_check check = {.type = type, .heads = s->heads, .kv_heads = s->kv_heads, .head_dim = s->head_dim, .page_tokens = 16};
+        pm_check check = {.type = type, .heads = s->heads, .kv_heads = s->kv_heads, .head_dim = s->head_dim,
+                          .page_tokens = 16};
         for (uint32_t r = 0; r < s->row_count && wants_op(p, PM_CHECK_ROPE); r++) {
             check.op = PM_CHECK_ROPE;
             check.rows = s->rows[r];

@@ -48,16 +48,21 @@ pm_result pm_bench_device(const char *selector, pm_bench_peaks *out)
 
 /* -------------------------------------------------------------------- ops */
 
+static bool has_matrices(const char *variant)
+{
+    return strstr(variant, "coopmat") != NULL;
+}
+
 static pm_arithmetic arithmetic_of(const pm_check *check)
 {
     if (check->op == PM_CHECK_MATMUL)
         switch (pm_matmul_variant_numerics(check->variant)) {
         case PM_MATMUL_INT8: return PM_ARITHMETIC_INT8;
         case PM_MATMUL_MATRIX:
-            return strstr(pm_matmul_variant(check->variant), "coopmat") != NULL ? PM_ARITHMETIC_MATRIX : PM_ARITHMETIC_F16;
+            return has_matrices(pm_matmul_variant(check->variant)) ? PM_ARITHMETIC_MATRIX : PM_ARITHMETIC_F16;
         default: return PM_ARITHMETIC_F32;
         }
-    if (check->op == PM_CHECK_ATTENTION && strstr(pm_attention_variant(check->variant), "coopmat") != NULL)
+    if (check->op == PM_CHECK_ATTENTION && has_matrices(pm_attention_variant(check->variant)))
         return PM_ARITHMETIC_MATRIX;
     return PM_ARITHMETIC_F32;
 }
@@ -103,10 +108,11 @@ static pm_result measure_row(pm_vk_device *device, const pm_check *check, pm_vk_
     return measure_error(device, check, &row->error);
 }
 
-static pm_result measure_list(pm_vk_device *device, const pm_bench_list *list, uint32_t runs, const pm_bench_peaks *peaks,
-                              pm_bench_sink *sink, void *context)
+static pm_result measure_list(pm_vk_device *device, const pm_bench_list *list, uint32_t runs,
+                              const pm_bench_peaks *peaks, pm_bench_sink *sink, void *context)
 {
-    const uint64_t wanted = pm_vk_device_caps(device)->is_cpu ? SCRUB_CPU : SCRUB_GPU, room = pm_vk_device_free_bytes(device) / 4;
+    const uint64_t wanted = pm_vk_device_caps(device)->is_cpu ? SCRUB_CPU : SCRUB_GPU;
+    const uint64_t room = pm_vk_device_free_bytes(device) / 4;
     pm_vk_buffer *scrub = NULL;
     PM_TRY(pm_vk_buffer_create(device, wanted < room ? wanted : room, PM_VK_DEVICE, "scrub", &scrub));
     pm_result result = PM_OK;

@@ -5,7 +5,12 @@
 #include "pumice.h"
 
 /* What an op computes with, and so which peak is its own. */
-typedef enum pm_arithmetic { PM_ARITHMETIC_F32, PM_ARITHMETIC_F16, PM_ARITHMETIC_INT8, PM_ARITHMETIC_MATRIX } pm_arithmetic;
+typedef enum pm_arithmetic {
+    PM_ARITHMETIC_F32,
+    PM_ARITHMETIC_F16,
+    PM_ARITHMETIC_INT8,
+    PM_ARITHMETIC_MATRIX,
+} pm_arithmetic;
 
 /* Fills in row->gb_per_s, gflop_per_s, bound and percent from us, bytes and flops: the limit is the longer
  * of bytes at the memory's rate, the better of reading and copying, and operations at the peak of the

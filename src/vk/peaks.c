@@ -30,7 +30,8 @@ static pm_result time_run(pm_vk_commands *commands, int runs, double *ns)
     return PM_OK;
 }
 
-static pm_result time_turns(pm_vk_device *device, const peak_kernel *kernel, pm_slice y, uint32_t turns, int runs, double *ns)
+static pm_result time_turns(pm_vk_device *device, const peak_kernel *kernel, pm_slice y, uint32_t turns, int runs,
+                            double *ns)
 {
     const pm_push_peak push = {.y = pm_slice_address(y), .a = kernel->a, .b = kernel->b, .turns = turns};
     pm_vk_dispatch dispatch = {.op = "peak", .push = &push, .groups = {kernel->groups, 1, 1}, .access_count = 1,
@@ -69,7 +70,8 @@ static pm_result measure_lanes(pm_vk_device *device, pm_slice y, const char *mod
     const uint32_t lanes = caps->is_cpu ? 64 : caps->workgroup_max < 256 ? caps->workgroup_max : 256;
     const uint32_t groups = caps->is_cpu ? 64 : 4096;
     const peak_kernel kernel = {
-        .key = {.module = module, .spec_count = 1, .spec = {{PM_SPEC_LOCAL_X, lanes}}, .push_bytes = sizeof(pm_push_peak)},
+        .key = {.module = module, .spec_count = 1, .spec = {{PM_SPEC_LOCAL_X, lanes}},
+                .push_bytes = sizeof(pm_push_peak)},
         .groups = groups,
         .turn_ops = ops * 4 * PM_PEAK_CHAINS * PM_PEAK_UNROLL * lanes * groups,
         .a = 0.5f, .b = 0.25f};    /* x goes to 1/2 and stays */

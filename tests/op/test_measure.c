@@ -32,7 +32,8 @@ static void peaks_are_possible(void **state)
     assert_true(p.int8 < OPERATIONS_MAX && (p.int8 > 1e6) == pm_vk_module_exists("peak_dot"));
     assert_true(p.f16 < OPERATIONS_MAX &&
                 (p.f16 > 1e6) == ((caps->bits & PM_CAP_BIT(F16)) != 0 && pm_vk_module_exists("peak_f16")));
-    assert_true(p.matrix < OPERATIONS_MAX && (p.matrix > 1e6) == (caps->matrix_count > 0 && pm_vk_module_exists("peak_coopmat")));
+    assert_true(p.matrix < OPERATIONS_MAX);
+    assert_true((p.matrix > 1e6) == (caps->matrix_count > 0 && pm_vk_module_exists("peak_coopmat")));
     assert_true((p.matrix > 0.0) == (p.shape.m > 0));
 }
 
@@ -76,8 +77,8 @@ static void rows_and_attention_count(void **state)
     const uint64_t rows = 7, norm_rows = rows + 1; /* a check asks for a row more than there is */
     const pm_check_time norm = time_of((pm_check){.op = PM_CHECK_RMSNORM, .rows = 7, .k = 320});
     assert_int_equal(norm.bytes, norm_rows * 320 * 4 * 4 + 320 * 4); /* x read and written, what is added, y; w */
-    const pm_check attention = {.op = PM_CHECK_ATTENTION, .type = PM_KV_F16, .rows = 1, .past = 95, .heads = 4, .kv_heads = 2,
-                                .head_dim = 64, .page_tokens = 16};
+    const pm_check attention = {.op = PM_CHECK_ATTENTION, .type = PM_KV_F16, .rows = 1, .past = 95, .heads = 4,
+                                .kv_heads = 2, .head_dim = 64, .page_tokens = 16};
     const pm_check_time a = time_of(attention);
     assert_int_equal(a.bytes, 2ull * 2 * 64 * 2 * 96);     /* keys and values, 2 heads of 64 halves, 96 tokens */
     assert_int_equal(a.flops, 4ull * 4 * 64 * 96);
@@ -115,8 +116,8 @@ static void what_is_no_name_is_refused(void **state)
     const uint32_t rows[] = {2049};
     const pm_bench_params wrong[] = {{.ops = "matmul,multiply"}, {.types = "q8_0,"}, {.variants = "rows3"}, {.k = 100},
                                      {.rows = rows, .row_count = 1}};
-    static const char *const texts[] = {"no op 'multiply', there are embedding matmul", "no type ''", "no variant 'rows3'",
-                                        "a multiple of 256", "2049 rows"};
+    static const char *const texts[] = {"no op 'multiply', there are embedding matmul", "no type ''",
+                                        "no variant 'rows3'", "a multiple of 256", "2049 rows"};
     pm_bench_list list;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         assert_int_equal(pm_bench_list_make(&wrong[i], caps, &list), PM_ERR_ARG);

@@ -9,8 +9,8 @@
 #include <cmocka.h>
 
 /* Copies 100 GB/s; computes 1000 f32, 2000 f16, 4000 int8, 16000 matrix operations a nanosecond. */
-static const pm_bench_peaks peaks = {.read_bytes_per_s = 80e9, .copy_bytes_per_s = 100e9, .f32_per_s = 1e12, .f16_per_s = 2e12, .int8_per_s = 4e12,
-                                     .matrix_per_s = 16e12};
+static const pm_bench_peaks peaks = {.read_bytes_per_s = 80e9, .copy_bytes_per_s = 100e9, .f32_per_s = 1e12,
+                                     .f16_per_s = 2e12, .int8_per_s = 4e12, .matrix_per_s = 16e12};
 
 static pm_bench_row row_of(double us, uint64_t bytes, uint64_t flops, const pm_bench_peaks *p, pm_arithmetic arithmetic)
 {

@@ -63,7 +63,8 @@ static int32_t read_list(const char *name, const char *text, long most, int32_t 
         char *end;
         const long value = strtol(p, &end, 10);
         if (end == p || value < 1 || value > most || (*end != ',' && *end != '\0') || count == LIST_MAX) {
-            fprintf(stderr, "llama_bench: %s is '%s', expected up to %d numbers from 1 to %ld\n", name, text, LIST_MAX, most);
+            fprintf(stderr, "llama_bench: %s is '%s', expected up to %d numbers from 1 to %ld\n", name, text, LIST_MAX,
+                    most);
             exit(2);
         }
         list[count++] = (int32_t)value;
@@ -94,7 +95,8 @@ static void make_batch(void)
         seq_id_count[i] = 1;
         seq_ids[i] = &seq_id[i];
     }
-    batch = (llama_batch){.token = token, .position = position, .seq_id_count = seq_id_count, .seq_id = seq_ids, .logits = logits};
+    batch = (llama_batch){.token = token, .position = position, .seq_id_count = seq_id_count, .seq_id = seq_ids,
+                          .logits = logits};
 }
 
 static void put(int32_t i, int32_t token, int32_t position, int32_t sequence, bool output)
