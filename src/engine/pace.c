@@ -2,6 +2,7 @@
 #include "engine/pace.h"
 
 #define FIRST_ROWS 64u
+#define TRY_ROWS 8u                /* are tried when those of one that decodes say that they fit */
 #define WEIGHT 0.5                 /* of a new measurement */
 
 void pm_pace_init(pm_pace *pace, uint32_t rows_max, double step_us)
@@ -71,7 +72,11 @@ uint32_t pm_pace_rows(const pm_pace *pace)
 {
     if (cost_of(pace, pace->mixed_us, 0) == 0.0)
         return FIRST_ROWS < pace->rows_max ? FIRST_ROWS : pace->rows_max;
-    return most_rows(pace, pace->step_us);
+    const uint32_t most = most_rows(pace, pace->step_us);
+    if (most >= TRY_ROWS || TRY_ROWS > pace->rows_max || pace->decode_us[0] == 0.0 ||
+        pace->decode_us[0] * TRY_ROWS > pace->step_us)
+        return most;
+    return TRY_ROWS; /* cannot take as long as they did once: a sequence alone would guess no more */
 }
 
 uint32_t pm_pace_prompt_rows(const pm_pace *pace, uint32_t decoding)

@@ -60,6 +60,22 @@ static void one_slow_step_is_forgotten(void **state)
     assert_int_equal(rows, 512);
 }
 
+/* One sequence decodes, and its prompt was slow: its guesses are rows that must be tried again. */
+static void a_slow_prompt_does_not_end_guesses(void **state)
+{
+    (void)state;
+    pm_pace pace;
+    pm_pace_init(&pace, 512, 1e6);
+    pm_pace_note(&pace, 5, false, 1.2e6);
+    assert_true(pm_pace_rows(&pace) < 8);
+    pm_pace_note(&pace, 1, true, 1e4);
+    assert_int_equal(pm_pace_rows(&pace), 8);
+    pm_pace_init(&pace, 512, 1e6);
+    pm_pace_note(&pace, 5, false, 1.2e6);
+    pm_pace_note(&pace, 1, true, 3e5);   /* a device this slow has no time for them */
+    assert_true(pm_pace_rows(&pace) < 8);
+}
+
 /* Steps grow with the texts: what larger ones took when texts were short is not believed any more. */
 static void what_was_measured_with_shorter_texts_gives_way(void **state)
 {
@@ -129,6 +145,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(steps_come_to_the_most_rows_that_fit),
         cmocka_unit_test(one_slow_step_is_forgotten),
+        cmocka_unit_test(a_slow_prompt_does_not_end_guesses),
         cmocka_unit_test(what_was_measured_with_shorter_texts_gives_way),
         cmocka_unit_test(a_prompt_leaves_others_their_pace),
         cmocka_unit_test(guesses_are_what_followed_last_time),
