@@ -47,6 +47,19 @@
  *   uint64_t id;
  *   if (pm_request_submit(e, &rp, &id) != PM_OK) die(pm_error_message());
  *
+ * A long answer of a large model, paced by a small one with the same vocabulary: it guesses up
+ * to five tokens, which the large one checks in one step. The answer is the same as without:
+ *
+ *   pm_engine *e = NULL;
+ *   pm_engine_params ep = {.model_path = "large.gguf", .draft_path = "small.gguf"};
+ *   if (pm_engine_create(&ep, &e) != PM_OK) die(pm_error_message());
+ *
+ *   pm_request_params rp = {.prompt = "Once", .prompt_len = 4, .max_tokens = 512};
+ *   rp.speculate = PM_SPECULATE_DRAFT;
+ *   rp.draft_tokens = 5;
+ *   uint64_t id;
+ *   if (pm_request_submit(e, &rp, &id) != PM_OK) die(pm_error_message());
+ *
  * Conventions, everywhere in this header:
  *  - A params struct that is all zero means "the defaults". It and everything
  *    it points to need only live until the call returns.
@@ -352,6 +365,8 @@ typedef struct pm_engine_params {
     bool no_overlap;               /* a step is scheduled when the one before has ended */
     bool fail_on_loss;             /* a lost device ends the requests in flight; else they go on from
                                       their tokens on the device opened again */
+    const char *draft_path;        /* GGUF file of a smaller model with the same vocabulary, for
+                                      PM_SPECULATE_DRAFT; NULL = none. It has as many KV pages of its own. */
 } pm_engine_params;
 
 /* Maps the file, uploads and repacks the weights and compiles the pipelines the
@@ -360,7 +375,8 @@ typedef struct pm_engine_params {
  * *out: owned, pm_engine_destroy().
  * Errors: PM_ERR_IO, PM_ERR_FORMAT (both name file and field), PM_ERR_UNSUP
  * (names the architecture, tensor type or device feature), PM_ERR_NOMEM,
- * PM_ERR_DEVMEM (names the bytes wanted and free), PM_ERR_DEVICE, PM_ERR_ARG. */
+ * PM_ERR_DEVMEM (names the bytes wanted and free), PM_ERR_DEVICE, PM_ERR_ARG (with a
+ * draft of another vocabulary: both files and how they differ). */
 PM_MUST_USE pm_result pm_engine_create(const pm_engine_params *params, pm_engine **out);
 
 /* Waits for the device, then frees everything. NULL is fine. */
@@ -391,10 +407,12 @@ typedef struct pm_engine_stats {
     uint64_t cached_tokens;        /* of them, found in the prefix cache */
     uint64_t recomputed_tokens;    /* read again after a preemption or a lost device */
     uint64_t generated_tokens;
-    uint64_t drafted_tokens, accepted_tokens; /* by speculation */
+    uint64_t drafted_tokens, accepted_tokens; /* by speculation: guessed, and of them right */
+    uint64_t draft_steps;          /* passes of the draft model, each for all that ask for it */
     uint32_t queued, running;      /* sequences now */
     uint32_t pages_used, pages_used_max;
     uint32_t pages_cached;         /* free ones that a prompt may find */
+    uint32_t draft_pages_used;     /* of the draft model's own */
     uint32_t preemptions;          /* by recompute or swap */
     uint64_t swapped_pages;        /* that went to host memory */
     uint32_t device_losses;        /* survived */
@@ -441,6 +459,7 @@ typedef struct pm_sample_params {
 typedef enum pm_speculation {
     PM_SPECULATE_NONE = 0,
     PM_SPECULATE_LOOKUP,           /* what followed the last words earlier in the sequence */
+    PM_SPECULATE_DRAFT,            /* what the engine's draft model would say; PM_ERR_ARG where it has none */
 } pm_speculation;
 
 #define PM_STOP_MAX 16             /* stop strings of one request */

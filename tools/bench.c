@@ -25,6 +25,8 @@ static const arg bench_args[] = {
     {"--shared", NULL, ARG_UINT, &shared_tokens, 1, 1 << 20, "N", "requests one after another whose first N tokens are the same"},
     {"--stall", NULL, ARG_UINT, &stall_tokens, 1, 1 << 20, "N", "a prompt of N tokens comes while --seqs - 1 sequences generate"},
     {"--seqs", NULL, ARG_UINT, &seqs, 1, 256, "N", "sequences at once, with --trace, --shared and --stall (default 16)"},
+    {"--draft", NULL, ARG_TEXT, &engine_opts.draft, 0, 0, "FILE", "a smaller model of the same vocabulary that guesses tokens"},
+    {"--draft-tokens", NULL, ARG_UINT, &sample_opts.draft_tokens, 1, PM_DRAFT_TOKENS_MAX, "N", "guessed tokens a step (default 4)"},
     {"--reps", NULL, ARG_UINT, &reps, 1, REPS_MAX, "R", "measured runs, after one that warms up (default 3)"},
     {"--json", NULL, ARG_FLAG, &as_json, 0, 0, NULL, "a JSON object on stdout"},
     {0},
@@ -52,8 +54,9 @@ static pm_result measure(pm_engine *engine, uint32_t prompt_tokens, uint32_t max
     for (uint32_t i = 0; i < prompt_tokens; i++)
         tokens[i] = (int32_t)((i * 7919u + 13u) % info.vocab);
     for (uint32_t rep = 0; rep <= reps && result == PM_OK; rep++) { /* the first warms up */
-        const pm_request_params params = {.tokens = tokens, .token_count = prompt_tokens, .max_tokens = max_tokens,
-                                          .ignore_end = true, .no_prefix_cache = true}; /* all of it, each time */
+        pm_request_params params = {.tokens = tokens, .token_count = prompt_tokens, .max_tokens = max_tokens,
+                                    .ignore_end = true, .no_prefix_cache = true}; /* all of it, each time */
+        sample_speculate(&params);
         generation g;
         result = generate(engine, &params, drop_event, NULL, &g);
         if (rep > 0)
@@ -279,6 +282,23 @@ static uint32_t batch_most(void)
     return most;
 }
 
+/* How many guesses of the draft model were right, where there is one. */
+static void report_guesses(const pm_engine *engine, cJSON *json)
+{
+    pm_engine_stats stats;
+    pm_engine_statistics(engine, &stats);
+    if (engine_opts.draft == NULL)
+        return;
+    if (json == NULL)
+        printf("%llu of %llu guesses right, in %llu passes of the draft model\n", (unsigned long long)stats.accepted_tokens,
+               (unsigned long long)stats.drafted_tokens, (unsigned long long)stats.draft_steps);
+    else {
+        cJSON_AddNumberToObject(json, "drafted_tokens", (double)stats.drafted_tokens);
+        cJSON_AddNumberToObject(json, "accepted_tokens", (double)stats.accepted_tokens);
+        cJSON_AddNumberToObject(json, "draft_steps", (double)stats.draft_steps);
+    }
+}
+
 static int measure_loads(pm_engine *engine, cJSON *json)
 {
     cJSON *array = json != NULL ? cJSON_AddArrayToObject(json, "loads") : NULL;
@@ -309,6 +329,7 @@ int bench_main(int argc, char **argv)
     if (code < 0) {
         cJSON *json = as_json ? must(cJSON_CreateObject()) : NULL;
         code = loads ? measure_loads(engine, json) : measure_all(engine, json);
+        report_guesses(engine, json);
         if (code == EXIT_OK && as_json)
             print_json(json);
         else

@@ -45,6 +45,7 @@ int engine_open(const char *command, pm_engine **out)
                                      .kv_type = (pm_kv_type)engine_opts.kv_type,
                                      .deterministic = engine_opts.deterministic,
                                      .profile = engine_opts.profile,
+                                     .draft_path = engine_opts.draft,
                                      .progress = on_progress};
     return pm_engine_create(&params, out) == PM_OK ? -1 : fail(command);
 }

@@ -6,7 +6,7 @@
 
 /* One set, since a program runs one subcommand. */
 typedef struct engine_options {
-    const char *model, *device, *variant;
+    const char *model, *draft, *device, *variant;
     uint32_t context, page_choice, batch_tokens, kv_type;
     uint64_t kv_bytes, swap_bytes;
     bool deterministic, profile;

@@ -1,5 +1,6 @@
 /* generate.c - one request from submit to its last token. */
 #include "generate.h"
+#include "engine.h"
 #include "terminal.h"
 
 #include <errno.h>
@@ -25,8 +26,9 @@ const arg sample_args[] = {
     {"--stop", NULL, ARG_TEXTS, &sample_opts.stops, 0, 0, "TEXT", "end before TEXT; may be given again"},
     {"--seed", NULL, ARG_UINT, &sample_opts.seed, 0, 4294967295.0, "S", "of the draws; 0 = another each time (default)"},
     {"--ignore-eos", NULL, ARG_FLAG, &sample_opts.ignore_end, 0, 0, NULL, "go on after an end token"},
-    {"--speculate", NULL, ARG_CHOICE, &sample_opts.speculate, 0, 0, "off|lookup", "guess tokens from earlier text; the answer is the same"},
-    {"--draft", NULL, ARG_UINT, &sample_opts.draft_tokens, 1, PM_DRAFT_TOKENS_MAX, "N", "guessed tokens a step (default 4)"},
+    {"--speculate", NULL, ARG_CHOICE, &sample_opts.speculate, 0, 0, "off|lookup|draft", "guess tokens from earlier text, or with --draft; the answer is the same"},
+    {"--draft", NULL, ARG_TEXT, &engine_opts.draft, 0, 0, "FILE", "a smaller model of the same vocabulary that guesses tokens"},
+    {"--draft-tokens", NULL, ARG_UINT, &sample_opts.draft_tokens, 1, PM_DRAFT_TOKENS_MAX, "N", "guessed tokens a step (default 4)"},
     {0},
 };
 
@@ -55,6 +57,13 @@ static uint64_t seed_of_now(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
+void sample_speculate(pm_request_params *params)
+{
+    const bool draft = engine_opts.draft != NULL && sample_opts.speculate == PM_SPECULATE_NONE;
+    params->speculate = draft ? PM_SPECULATE_DRAFT : (pm_speculation)sample_opts.speculate;
+    params->draft_tokens = sample_opts.draft_tokens;
+}
+
 int sample_read(const char *command, pm_request_params *params)
 {
     static pm_logit_bias biases[PM_LOGIT_BIAS_MAX];
@@ -71,8 +80,9 @@ int sample_read(const char *command, pm_request_params *params)
     params->ignore_end = o->ignore_end;
     params->stop = o->stops.list;
     params->stop_count = o->stops.count;
-    params->speculate = (pm_speculation)o->speculate;
-    params->draft_tokens = o->draft_tokens;
+    sample_speculate(params);
+    if (params->speculate == PM_SPECULATE_DRAFT && engine_opts.draft == NULL)
+        return usage(command, "--speculate draft goes with --draft FILE");
     params->sample = (pm_sample_params){
         .temperature = o->temperature, .top_p = o->top_p, .min_p = o->min_p, .top_k = o->top_k,
         .repeat_penalty = o->repeat_penalty, .presence_penalty = o->presence_penalty,

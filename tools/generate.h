@@ -17,6 +17,9 @@ extern const arg sample_args[];
  * seed each time. What it points to is static. Returns -1, or the exit code after a message. */
 int sample_read(const char *command, pm_request_params *params);
 
+/* Those of --speculate, --draft and --draft-tokens alone; --draft asks for drafts by itself. */
+void sample_speculate(pm_request_params *params);
+
 typedef struct generation {
     uint32_t prompt_tokens, cached_tokens, generated_tokens; /* generated: of all answers */
     uint32_t drafted_tokens, accepted_tokens;

@@ -51,9 +51,10 @@ static pm_result submit(pm_engine *engine, load_request *request, uint32_t numbe
     int32_t *tokens = must(malloc((request->prompt_tokens + 1) * sizeof(*tokens)));
     for (uint32_t i = 0; i < request->prompt_tokens; i++)
         tokens[i] = (int32_t)load_token(i < request->shared_tokens ? 0 : number + 1, i, vocab);
-    const pm_request_params params = {.tokens = tokens, .token_count = request->prompt_tokens,
-                                      .max_tokens = request->generate_tokens, .ignore_end = true,
-                                      .no_prefix_cache = request->fresh};
+    pm_request_params params = {.tokens = tokens, .token_count = request->prompt_tokens,
+                                .max_tokens = request->generate_tokens, .ignore_end = true,
+                                .no_prefix_cache = request->fresh};
+    sample_speculate(&params);
     const pm_result result = pm_request_submit(engine, &params, &request->id);
     free(tokens);
     return result;

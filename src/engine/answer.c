@@ -4,6 +4,7 @@
 void pm_engine_end(pm_engine *e, pm_request *request)
 {
     pm_sched_remove(e->sched, &request->sequence);
+    pm_draft_release(&e->draft, request);
     pthread_mutex_lock(&e->lock); /* the list is walked by pm_request_cancel() */
     for (pm_request **link = &e->requests; *link != NULL; link = &(*link)->next) {
         if (*link == request) {

@@ -61,10 +61,12 @@ static pm_result check_mask(const pm_sample_params *s, uint32_t vocab)
     return pm_fail(PM_ERR_ARG, "token_mask allows none of the %u tokens", vocab);
 }
 
-static pm_result check_speculation(const pm_request_params *p)
+static pm_result check_speculation(const pm_request_params *p, const pm_request_limits *limits)
 {
-    if ((unsigned)p->speculate > PM_SPECULATE_LOOKUP)
+    if ((unsigned)p->speculate > PM_SPECULATE_DRAFT)
         return pm_fail(PM_ERR_ARG, "speculate is %d, expected a pm_speculation", (int)p->speculate);
+    if (p->speculate == PM_SPECULATE_DRAFT && !limits->draft)
+        return pm_fail(PM_ERR_ARG, "speculate asks for a draft model, the engine has none: see draft_path");
     if (p->draft_tokens > PM_DRAFT_TOKENS_MAX)
         return pm_fail(PM_ERR_ARG, "draft_tokens is %u, expected at most %d", p->draft_tokens, PM_DRAFT_TOKENS_MAX);
     return PM_OK;
@@ -75,7 +77,7 @@ static pm_result check(const pm_request_params *p, uint32_t vocab, const pm_requ
     PM_TRY(check_sample(&p->sample));
     PM_TRY(check_bias(&p->sample, limits->vocab));
     PM_TRY(check_mask(&p->sample, limits->vocab));
-    PM_TRY(check_speculation(p));
+    PM_TRY(check_speculation(p, limits));
     if (p->tokens == NULL && p->prompt == NULL && p->prompt_len > 0)
         return pm_fail(PM_ERR_ARG, "a prompt of %zu bytes without a pointer", p->prompt_len);
     if (p->n > limits->max_seqs)

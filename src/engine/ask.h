@@ -39,6 +39,7 @@ typedef struct pm_request_limits {
     uint32_t pool;                 /* KV tokens of all pages */
     uint32_t page_tokens;
     uint32_t max_seqs, vocab;      /* vocab: of logits */
+    bool draft;                    /* there is a draft model */
 } pm_request_limits;
 
 /* *out: owned, with params->n references. Errors: as pm_request_submit() in pumice.h. */

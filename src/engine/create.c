@@ -38,10 +38,12 @@ static pm_result check_params(const pm_engine_params *p)
 static pm_result keep_params(pm_engine *e, const pm_engine_params *p)
 {
     e->params = *p;
-    e->params.model_path = e->params.device = NULL;
+    e->params.model_path = e->params.draft_path = e->params.device = NULL;
     e->params.submit_ms = or_default(p->submit_ms, 100);
     e->params.model_path = pm_strdup(p->model_path, "model path");
     if (e->params.model_path == NULL)
+        return PM_ERR_NOMEM;
+    if (p->draft_path != NULL && (e->params.draft_path = pm_strdup(p->draft_path, "draft path")) == NULL)
         return PM_ERR_NOMEM;
     if (p->device != NULL && (e->params.device = pm_strdup(p->device, "device name")) == NULL)
         return PM_ERR_NOMEM;
@@ -56,15 +58,15 @@ static void resolve_sizes(pm_engine *e)
     e->max_batch_tokens = or_default(p->max_batch_tokens, 512);
     if (e->max_batch_tokens < e->max_seqs)
         e->max_batch_tokens = e->max_seqs;
-    e->context = or_default(p->max_context_tokens, e->hparams.context < CONTEXT_DEFAULT ? e->hparams.context
+    e->context = or_default(p->max_context_tokens, e->model.hparams.context < CONTEXT_DEFAULT ? e->model.hparams.context
                                                                                        : CONTEXT_DEFAULT);
-    if (e->context > e->hparams.context)
-        pm_warn("a context of %u tokens, the model was trained for %u", e->context, e->hparams.context);
-    const uint64_t score_rows = SCORE_BYTES / ((uint64_t)pm_row_stride(e->hparams.vocab) * 4);
+    if (e->context > e->model.hparams.context)
+        pm_warn("a context of %u tokens, the model was trained for %u", e->context, e->model.hparams.context);
+    const uint64_t score_rows = SCORE_BYTES / ((uint64_t)pm_row_stride(e->model.hparams.vocab) * 4);
     e->score_rows = score_rows < e->max_batch_tokens ? (uint32_t)score_rows : e->max_batch_tokens;
     if (e->score_rows < e->max_seqs)
         e->score_rows = e->max_seqs;
-    e->layout = (pm_kv_layout){.type = p->kv_type, .kv_heads = e->hparams.kv_heads, .head_dim = e->hparams.head_dim,
+    e->model.layout = (pm_kv_layout){.type = p->kv_type, .kv_heads = e->model.hparams.kv_heads, .head_dim = e->model.hparams.head_dim,
                                .page_tokens = or_default(p->page_tokens, 16)};
 }
 
@@ -82,16 +84,18 @@ static pm_result create_crank(pm_engine *e)
         .max_batch_tokens = e->max_batch_tokens,
         .max_outs = e->score_rows,
         .page_count = e->pages,
-        .page_tokens = e->layout.page_tokens,
+        .page_tokens = e->model.layout.page_tokens,
         .swap_slots = e->slots,
         .no_cache = e->params.no_prefix_cache,
     };
     PM_TRY(pm_sched_create(&sched, &e->sched));
-    PM_TRY(pm_sampling_init(&e->sampling, e->tokenizer, e->hparams.vocab, e->score_rows, e->max_seqs));
+    PM_TRY(pm_sampling_init(&e->sampling, e->tokenizer, e->model.hparams.vocab, e->score_rows, e->max_seqs));
     PM_TRY(pm_events_init(&e->events, e->tokenizer, events_max(e)));
     e->picked = pm_alloc(e->score_rows, sizeof(*e->picked), "picked tokens");
     if (e->picked == NULL)
         return PM_ERR_NOMEM;
+    if (e->params.draft_path != NULL)
+        PM_TRY(pm_draft_init(e));
     pm_pace_init(&e->pace, e->max_batch_tokens, STEP_US);
     return PM_OK;
 }
@@ -99,27 +103,31 @@ static pm_result create_crank(pm_engine *e)
 static pm_result check_vocab(const pm_engine *e)
 {
     const uint32_t tokens = pm_tokenizer_size(e->tokenizer);
-    if (tokens > e->hparams.vocab)
+    if (tokens > e->model.hparams.vocab)
         return pm_fail(PM_ERR_FORMAT, "%s: the vocabulary has %u tokens, token_embd.weight only %u rows",
-                       e->params.model_path, tokens, e->hparams.vocab);
+                       e->params.model_path, tokens, e->model.hparams.vocab);
     return PM_OK;
 }
 
-static pm_result create_in(pm_engine *e, const pm_engine_params *p, const pm_model_file *file)
+/* draft: NULL without draft_path. */
+static pm_result create_in(pm_engine *e, const pm_engine_params *p, const pm_model_file *file,
+                           const pm_model_file *draft)
 {
     const pm_gguf *gguf = pm_model_file_gguf(file);
     PM_TRY(keep_params(e, p));
-    PM_TRY(pm_hparams_read(gguf, &e->hparams));
+    PM_TRY(pm_hparams_read(gguf, &e->model.hparams));
     resolve_sizes(e);
-    PM_TRY(pm_kv_layout_check(&e->layout));
+    PM_TRY(pm_kv_layout_check(&e->model.layout));
     PM_TRY(pm_tokenizer_create(file, &e->tokenizer));
     PM_TRY(check_vocab(e));
-    PM_TRY(pm_engine_open_device(e, gguf));
+    if (draft != NULL)
+        PM_TRY(pm_draft_read(e, draft));
+    PM_TRY(pm_engine_open_device(e, gguf, draft != NULL ? pm_model_file_gguf(draft) : NULL));
     PM_TRY(create_crank(e));
     e->params.progress = NULL; /* the caller's for this call only */
     pm_engine_fill_info(e);
     pm_log(PM_LOG_ENGINE, "%s: context %u, %u sequences, %u tokens a step, %u pages of %u tokens", p->model_path,
-           e->context, e->max_seqs, e->max_batch_tokens, e->pages, e->layout.page_tokens);
+           e->context, e->max_seqs, e->max_batch_tokens, e->pages, e->model.layout.page_tokens);
     return PM_OK;
 }
 
@@ -136,16 +144,19 @@ static void init_lock(pm_engine *e)
 pm_result pm_engine_create(const pm_engine_params *params, pm_engine **out)
 {
     PM_TRY(check_params(params));
-    pm_model_file *file = NULL;
-    PM_TRY(pm_model_file_open(params->model_path, &file));
+    pm_model_file *file = NULL, *draft = NULL;
     pm_engine *e = pm_alloc(1, sizeof(*e), "engine");
-    pm_result result = PM_ERR_NOMEM;
-    if (e != NULL) {
-        init_lock(e);
-        e->inbox_tail = &e->inbox;
-        e->next_id = 1;
-        result = create_in(e, params, file);
-    }
+    if (e == NULL)
+        return PM_ERR_NOMEM;
+    init_lock(e);
+    e->inbox_tail = &e->inbox;
+    e->next_id = 1;
+    pm_result result = pm_model_file_open(params->model_path, &file);
+    if (result == PM_OK && params->draft_path != NULL)
+        result = pm_model_file_open(params->draft_path, &draft);
+    if (result == PM_OK)
+        result = create_in(e, params, file, draft);
+    pm_model_file_close(draft);
     pm_model_file_close(file);
     if (result != PM_OK) {
         pm_engine_destroy(e);
@@ -174,12 +185,14 @@ void pm_engine_destroy(pm_engine *e)
     destroy_requests(e->ended);
     pm_events_finish(&e->events);
     pm_free(e->picked);
+    pm_draft_finish(&e->draft);
     pm_sampling_finish(&e->sampling);
     pm_sched_destroy(e->sched);
     pm_tokenizer_destroy(e->tokenizer);
     pthread_cond_destroy(&e->wake);
     pthread_mutex_destroy(&e->lock);
     pm_free((char *)(uintptr_t)e->params.model_path);
+    pm_free((char *)(uintptr_t)e->params.draft_path);
     pm_free((char *)(uintptr_t)e->params.device);
     pm_free(e);
 }

@@ -36,13 +36,13 @@ static void end_given_up(pm_engine *e)
 
 /* ---------------------------------------------------------------- launch */
 
-/* Guesses for those that want them and have no row in flight. */
-static void guess(pm_engine *e)
+/* Guesses from their own text for those that want them and have no row in flight. */
+static void look_up(pm_engine *e)
 {
     int32_t guesses[PM_DRAFT_TOKENS_MAX];
     for (pm_request *request = e->requests; request != NULL; request = request->next) {
         pm_sequence *sequence = &request->sequence;
-        if (request->ask->speculate == PM_SPECULATE_NONE || sequence->state != PM_SEQ_RUNNING)
+        if (request->ask->speculate != PM_SPECULATE_LOOKUP || sequence->drafts > 0 || !pm_sequence_may_draft(sequence))
             continue;
         const uint32_t count = pm_lookup(sequence->tokens, sequence->token_count, guesses, request->ask->draft_tokens);
         e->counts.drafted_tokens += pm_sequence_draft(sequence, guesses, count);
@@ -72,7 +72,8 @@ static pm_result launch(pm_engine *e, pm_flight *flight)
 {
     pm_sched_set_now(e->sched, pm_clock_ns());
     pm_sched_set_budget(e->sched, pm_pace_rows(&e->pace), pm_pace_prompt_rows(&e->pace, e->decoding));
-    guess(e);
+    look_up(e);
+    PM_TRY(pm_draft_guess(e));
     const pm_batch *batch = pm_sched_pick(e->sched);
     end_given_up(e);
     if (batch->rows == 0)
@@ -81,7 +82,7 @@ static pm_result launch(pm_engine *e, pm_flight *flight)
     pm_step_samples room;
     *flight = (pm_flight){.batch = batch};
     const pm_step_samples *samples = pm_sampling_prepare(&e->sampling, flight, &room);
-    return pm_plans_submit(e->plans, batch, samples, flight->logits, &flight->run);
+    return pm_plans_submit(e->model.plans, batch, samples, flight->logits, &flight->run);
 }
 
 /* ------------------------------------------------------------------ land */
@@ -116,6 +117,7 @@ pm_result pm_engine_land(pm_engine *e)
     pm_sampling_pick(&e->sampling, &flight, e->picked);
     accept(e, batch);
     pm_sched_commit(e->sched, batch);
+    pm_draft_settle(batch);
     pm_engine_tell(e, &flight);
     e->counts.steps++;
     return PM_OK;
@@ -157,6 +159,7 @@ static void publish(pm_engine *e, uint64_t start_ns, double waited_us)
     c->pages_used = pm_kv_pages_used(pages);
     c->pages_used_max = pm_kv_pages_used_max(pages);
     c->pages_cached = pm_kv_pages_named_count(pages);
+    c->draft_pages_used = e->draft.pages != NULL ? pm_kv_pages_used(e->draft.pages) : 0;
     c->device_bytes = pm_vk_device_held_bytes(e->device);
     c->chunk_tokens = pm_pace_rows(&e->pace);
     pthread_mutex_lock(&e->lock);

@@ -2,11 +2,11 @@
 #ifndef PM_ENGINE_ENGINE_IMPL_H
 #define PM_ENGINE_ENGINE_IMPL_H
 
+#include "engine/draft.h"
 #include "engine/events.h"
 #include "engine/pace.h"
 #include "engine/sampling.h"
 #include "model/model_file.h"
-#include "model/weights.h"
 #include "sched/scheduler.h"
 
 #include <pthread.h>
@@ -15,8 +15,6 @@ struct pm_engine {
     /* fixed at create */
     pm_engine_params params;       /* as given; strings owned */
     pm_tokenizer *tokenizer;
-    pm_hparams hparams;
-    pm_kv_layout layout;
     uint32_t pages, slots;         /* of the KV pool; of host memory */
     uint32_t context;              /* tokens of one sequence */
     uint32_t max_seqs, max_batch_tokens, max_queue, score_rows;
@@ -24,9 +22,8 @@ struct pm_engine {
 
     /* on the device: engine/machine.c makes them, again when the device is lost */
     pm_vk_device *device;
-    pm_weights weights;
-    pm_kv_store kv;
-    pm_plans *plans;
+    pm_model model;
+    pm_draft draft;                /* all zero without draft_path */
 
     /* the crank */
     pm_sched *sched;
@@ -51,9 +48,9 @@ struct pm_engine {
     _Atomic bool lost;             /* the device failed for good: only destroy helps */
 };
 
-/* engine/machine.c: all that is on the device. close may be called on what was never, or
+/* engine/machine.c: all that is on the device; draft: NULL = none. close may be called on what was never, or
  * only partly, opened. */
-PM_MUST_USE pm_result pm_engine_open_device(pm_engine *engine, const pm_gguf *gguf);
+PM_MUST_USE pm_result pm_engine_open_device(pm_engine *engine, const pm_gguf *gguf, const pm_gguf *draft);
 void pm_engine_close_device(pm_engine *engine);
 
 /* engine/report.c: once all is there. */

@@ -10,15 +10,21 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
+static uint64_t page_bytes_of(const pm_model *model)
+{
+    return pm_kv_page_bytes(&model->layout) * model->hparams.layers;
+}
+
 /* One budget, fixed when the engine is created: kv_bytes, or a full context for every fourth
- * sequence, within 90 % of the memory that the weights left. */
+ * sequence, within 90 % of the memory that the weights left. A draft model has as many pages. */
 static pm_result size_pool(pm_engine *e)
 {
     const pm_engine_params *p = &e->params;
-    const uint32_t page_tokens = e->layout.page_tokens;
-    const uint64_t page_bytes = pm_kv_page_bytes(&e->layout) * e->hparams.layers;
+    const uint32_t page_tokens = e->model.layout.page_tokens;
+    const uint64_t page_bytes = page_bytes_of(&e->model);
+    const uint64_t both_bytes = page_bytes + (p->draft_path != NULL ? page_bytes_of(&e->draft.model) : 0);
     const uint64_t context_pages = (e->context + page_tokens - 1) / page_tokens;
-    const uint64_t free_pages = pm_vk_device_free_bytes(e->device) / 10 * 9 / page_bytes;
+    const uint64_t free_pages = pm_vk_device_free_bytes(e->device) / 10 * 9 / both_bytes;
     const uint64_t wanted = p->kv_bytes != 0 ? p->kv_bytes / page_bytes : context_pages * ((e->max_seqs + 3) / 4);
     uint64_t pages = p->kv_bytes != 0 ? wanted : min_u64(wanted, free_pages);
     if (pages < context_pages && (p->max_context_tokens != 0 || pages < 2))
@@ -51,24 +57,24 @@ static void add_weights(const pm_linear *linear, pm_weight *list, uint32_t *coun
 }
 
 /* The kernels that the plans are about to pick are right on this device, or off. */
-static pm_result check_kernels(pm_engine *e)
+static pm_result check_kernels(pm_engine *e, const pm_model *model)
 {
     pm_weight weights[START_WEIGHTS_MAX];
     pm_start start = {
         .weights = weights,
-        .embedding = e->weights.embedding.type,
-        .dim = e->hparams.dim,
-        .hidden = e->hparams.hidden,
-        .vocab = e->hparams.vocab,
+        .embedding = model->weights.embedding.type,
+        .dim = model->hparams.dim,
+        .hidden = model->hparams.hidden,
+        .vocab = model->hparams.vocab,
         .rows_max = e->max_batch_tokens,
-        .heads = e->hparams.heads,
-        .window = e->hparams.window,
-        .layout = e->layout,
+        .heads = model->hparams.heads,
+        .window = model->hparams.window,
+        .layout = model->layout,
         .deterministic = e->params.deterministic,
     };
-    add_weights(&e->weights.output, weights, &start.weight_count);
-    for (uint32_t layer = 0; layer < e->hparams.layers; layer++) {
-        const pm_layer_weights *w = &e->weights.layers[layer];
+    add_weights(&model->weights.output, weights, &start.weight_count);
+    for (uint32_t layer = 0; layer < model->hparams.layers; layer++) {
+        const pm_layer_weights *w = &model->weights.layers[layer];
         add_weights(&w->qkv, weights, &start.weight_count);
         add_weights(&w->attention_out, weights, &start.weight_count);
         add_weights(&w->gate_up, weights, &start.weight_count);
@@ -77,44 +83,66 @@ static pm_result check_kernels(pm_engine *e)
     return pm_start_verify(e->device, &start);
 }
 
-static pm_result create_plans(pm_engine *e)
+static pm_result create_plans(pm_engine *e, pm_model *model, uint32_t outs_max)
 {
     const pm_plans_params plans = {
         .device = e->device,
-        .hparams = &e->hparams,
-        .weights = &e->weights,
-        .kv = &e->kv,
+        .hparams = &model->hparams,
+        .weights = &model->weights,
+        .kv = &model->kv,
         .rows_max = e->max_batch_tokens,
         .seqs_max = e->max_seqs,
-        .outs_max = e->score_rows,
+        .outs_max = outs_max,
         .context = e->context,
-        .sample = e->hparams.vocab <= PM_SAMPLE_VOCAB_MAX,
+        .sample = model->hparams.vocab <= PM_SAMPLE_VOCAB_MAX,
         .deterministic = e->params.deterministic,
         .progress = e->params.progress,
         .progress_context = e->params.progress_context,
     };
-    return pm_plans_create(&plans, &e->plans);
+    return pm_plans_create(&plans, &model->plans);
 }
 
-pm_result pm_engine_open_device(pm_engine *e, const pm_gguf *gguf)
+static pm_result load_weights(pm_engine *e, pm_model *model, const pm_gguf *gguf)
+{
+    const pm_engine_params *p = &e->params;
+    return pm_weights_load(e->device, gguf, &model->hparams, e->context, p->progress, p->progress_context,
+                           &model->weights);
+}
+
+/* Pages, kernels and plans of a model whose weights are there. */
+static pm_result open_model(pm_engine *e, pm_model *model, uint32_t slots, uint32_t outs_max)
+{
+    PM_TRY(pm_kv_store_init(&model->kv, e->device, &model->layout, model->hparams.layers, e->pages, slots));
+    PM_TRY(check_kernels(e, model));
+    return create_plans(e, model, outs_max);
+}
+
+static void close_model(pm_model *model)
+{
+    pm_plans_destroy(model->plans);
+    pm_kv_store_finish(&model->kv);
+    pm_weights_finish(&model->weights);
+    model->plans = NULL;
+}
+
+pm_result pm_engine_open_device(pm_engine *e, const pm_gguf *gguf, const pm_gguf *draft)
 {
     const pm_engine_params *p = &e->params;
     PM_TRY(pm_vk_device_open(p->device, p->profile, &e->device));
     pm_vk_device_limit_submissions(e->device, p->submit_ms);
-    PM_TRY(pm_weights_load(e->device, gguf, &e->hparams, e->context, p->progress, p->progress_context, &e->weights));
+    PM_TRY(load_weights(e, &e->model, gguf));
+    if (draft != NULL)
+        PM_TRY(load_weights(e, &e->draft.model, draft));
     if (e->pages == 0) /* else they are as they were before the device was lost */
         PM_TRY(size_pool(e));
-    PM_TRY(pm_kv_store_init(&e->kv, e->device, &e->layout, e->hparams.layers, e->pages, e->slots));
-    PM_TRY(check_kernels(e));
-    return create_plans(e);
+    PM_TRY(open_model(e, &e->model, e->slots, e->score_rows));
+    return draft != NULL ? open_model(e, &e->draft.model, 0, e->max_seqs) : PM_OK;
 }
 
 void pm_engine_close_device(pm_engine *e)
 {
-    pm_plans_destroy(e->plans);
-    pm_kv_store_finish(&e->kv);
-    pm_weights_finish(&e->weights);
+    close_model(&e->draft.model);
+    close_model(&e->model);
     pm_vk_device_close(e->device);
-    e->plans = NULL;
     e->device = NULL;
 }

@@ -7,13 +7,17 @@
 
 #include "base/log.h"
 
-/* The model file is read again: weights are not kept on the host. */
+/* The files are read again: weights are not kept on the host. */
 static pm_result reopen(pm_engine *e)
 {
-    pm_model_file *file = NULL;
+    pm_model_file *file = NULL, *draft = NULL;
     pm_engine_close_device(e);
-    PM_TRY(pm_model_file_open(e->params.model_path, &file));
-    const pm_result result = pm_engine_open_device(e, pm_model_file_gguf(file));
+    pm_result result = pm_model_file_open(e->params.model_path, &file);
+    if (result == PM_OK && e->params.draft_path != NULL)
+        result = pm_model_file_open(e->params.draft_path, &draft);
+    if (result == PM_OK)
+        result = pm_engine_open_device(e, pm_model_file_gguf(file), draft != NULL ? pm_model_file_gguf(draft) : NULL);
+    pm_model_file_close(draft);
     pm_model_file_close(file);
     return result;
 }
@@ -34,6 +38,7 @@ pm_result pm_engine_recover(pm_engine *e, pm_result failure)
     pm_result result = failure;
     e->flight = (pm_flight){0};
     pm_sched_reset(e->sched);
+    pm_draft_reset(&e->draft, e->requests);
     if (failure == PM_ERR_LOST) {
         pm_warn("%s: the device is lost (%s), opening it again", e->info.device, pm_error_message());
         result = reopen(e);

@@ -51,21 +51,21 @@ void pm_engine_describe(const pm_engine *engine, pm_engine_info *out)
 void pm_engine_fill_info(pm_engine *e)
 {
     e->info = (pm_engine_info){
-        .vocab = e->hparams.vocab,
+        .vocab = e->model.hparams.vocab,
         .context_tokens = e->context,
-        .model_context_tokens = e->hparams.context,
+        .model_context_tokens = e->model.hparams.context,
         .max_seqs = e->max_seqs,
         .max_batch_tokens = e->max_batch_tokens,
         .max_queue = e->max_queue,
-        .page_tokens = e->layout.page_tokens,
+        .page_tokens = e->model.layout.page_tokens,
         .pages = e->pages,
         .swap_pages = e->slots,
-        .page_bytes = pm_kv_page_bytes(&e->layout) * e->hparams.layers,
-        .weight_bytes = e->weights.bytes,
-        .weight_step_bytes = e->weights.step_bytes,
+        .page_bytes = pm_kv_page_bytes(&e->model.layout) * e->model.hparams.layers,
+        .weight_bytes = e->model.weights.bytes,
+        .weight_step_bytes = e->model.weights.step_bytes,
     };
     snprintf(e->info.device, sizeof(e->info.device), "%s", pm_vk_device_info(e->device)->name);
-    snprintf(e->info.architecture, sizeof(e->info.architecture), "%s", e->hparams.arch->name);
+    snprintf(e->info.architecture, sizeof(e->info.architecture), "%s", e->model.hparams.arch->name);
 }
 
 pm_result pm_engine_profile(pm_engine *e, pm_profile_row *rows, size_t capacity, size_t *count)

@@ -12,8 +12,11 @@ pm_result pm_request_create(pm_ask *ask, uint32_t index, const pm_tokenizer *tok
     if (request == NULL)
         return PM_ERR_NOMEM;
     pm_sequence *sequence = &request->sequence;
-    const pm_result result = pm_sequence_init(sequence, ask->prompt_tokens + ask->max_tokens, page_tokens);
+    pm_result result = pm_sequence_init(sequence, ask->prompt_tokens + ask->max_tokens, page_tokens);
+    if (result == PM_OK && ask->speculate == PM_SPECULATE_DRAFT)
+        result = pm_block_table_init(&request->draft_table, sequence->table.capacity);
     if (result != PM_OK) {
+        pm_sequence_finish(sequence);
         pm_free(request);
         return result;
     }
@@ -37,6 +40,7 @@ void pm_request_destroy(pm_request *request)
 {
     if (request == NULL)
         return;
+    pm_block_table_finish(&request->draft_table);
     pm_sequence_finish(&request->sequence);
     pm_ask_release(request->ask);
     pm_free(request);

@@ -14,6 +14,8 @@ typedef struct pm_request {
     uint32_t index;                /* of the answer */
     uint32_t told;                 /* tokens of the sequence that events have told of, the prompt's included */
     uint32_t cached_tokens;        /* of the prompt, when it was first computed */
+    pm_block_table draft_table;    /* pages of the draft model; without room where it does not draft */
+    uint32_t draft_computed;       /* tokens whose KV is there, guesses included: engine/draft.h */
     pm_stream stream;
     pm_stop_text held;
     _Atomic bool cancelled;

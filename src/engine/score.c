@@ -13,7 +13,7 @@ static pm_result check(const pm_engine *e, const int32_t *tokens, uint32_t count
         return pm_fail(PM_ERR_ARG, "%u tokens, expected 1 to the context of %u", count, e->context);
     if (first >= count)
         return pm_fail(PM_ERR_ARG, "first position %u of %u tokens", first, count);
-    return pm_tokens_check(tokens, count, e->hparams.vocab);
+    return pm_tokens_check(tokens, count, e->model.hparams.vocab);
 }
 
 /* Runs the sequence to its end, handing out logits as they come. */
@@ -27,7 +27,7 @@ static pm_result run(pm_engine *e, pm_sequence *sequence, pm_logits_sink *sink, 
         if (batch->rows == 0)
             return pm_fail(PM_ERR_ARG, "the KV pool is too small for %u tokens", sequence->token_count);
         pm_run *run = NULL;
-        PM_TRY(pm_plans_submit(e->plans, batch, NULL, true, &run));
+        PM_TRY(pm_plans_submit(e->model.plans, batch, NULL, true, &run));
         PM_TRY(pm_run_wait(run));
         pm_sched_commit(e->sched, batch);
         for (uint32_t out = 0; out < batch->outs; out++)
@@ -42,7 +42,7 @@ pm_result pm_engine_score(pm_engine *e, const int32_t *tokens, uint32_t count, u
 {
     PM_TRY(check(e, tokens, count, first));
     pm_sequence sequence;
-    PM_TRY(pm_sequence_init(&sequence, count, e->layout.page_tokens));
+    PM_TRY(pm_sequence_init(&sequence, count, e->model.layout.page_tokens));
     memcpy(sequence.tokens, tokens, count * sizeof(*tokens));
     sequence.token_count = count;
     sequence.logits_from = first;

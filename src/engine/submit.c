@@ -10,10 +10,11 @@ static pm_request_limits limits_of(const pm_engine *e)
 {
     return (pm_request_limits){
         .context = e->context,
-        .pool = e->pages * e->layout.page_tokens,
-        .page_tokens = e->layout.page_tokens,
+        .pool = e->pages * e->model.layout.page_tokens,
+        .page_tokens = e->model.layout.page_tokens,
         .max_seqs = e->max_seqs,
-        .vocab = e->hparams.vocab,
+        .vocab = e->model.hparams.vocab,
+        .draft = e->params.draft_path != NULL,
     };
 }
 
@@ -34,7 +35,7 @@ static pm_result create_answers(const pm_engine *e, pm_ask *ask, pm_request **ou
         ask->deadline_ms != 0 ? pm_clock_ns() + (uint64_t)ask->deadline_ms * UINT64_C(1000000) : 0;
     const pm_prefix_hash root = pm_sched_root(e->sched, 0, ask->salt, ask->salt_len);
     for (uint32_t i = 0, n = ask->n; i < n; i++) {
-        const pm_result result = pm_request_create(ask, i, e->tokenizer, e->layout.page_tokens, tail);
+        const pm_result result = pm_request_create(ask, i, e->tokenizer, e->model.layout.page_tokens, tail);
         if (result != PM_OK) {
             ask->refs -= n - i - 1;  /* of answers that will not be; the last is dropped here */
             pm_ask_release(ask);

@@ -293,6 +293,8 @@ pm_result pm_plans_submit(pm_plans *plans, const pm_batch *batch, const pm_step_
 
 pm_result pm_run_wait(pm_run *run)
 {
+    if (!run->in_flight)
+        return PM_OK;
     run->in_flight = false;
     for (uint32_t i = 0; i < run->submitted_count; i++)
         PM_TRY(pm_vk_commands_wait(run->submitted[i]));

@@ -47,7 +47,7 @@ void pm_plans_destroy(pm_plans *plans);
 PM_MUST_USE pm_result pm_plans_submit(pm_plans *plans, const pm_batch *batch, const pm_step_samples *samples, bool logits,
                                       pm_run **out);
 
-/* Waits for the run's end. Errors: as above. */
+/* Waits for the run's end, if that was not done before. Errors: as above. */
 PM_MUST_USE pm_result pm_run_wait(pm_run *run);
 
 /* Results of a run that has ended: the token of each out row (PM_SAMPLE_NO_TOKEN: there is

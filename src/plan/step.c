@@ -83,7 +83,7 @@ void pm_step_write(const pm_step *step, const pm_batch *batch)
     write_u32(step->kv_len, batch->kv_len, batch->seqs);
     write_u32(step->out_rows, batch->out_rows, batch->outs);
     for (uint32_t s = 0; s < batch->seqs; s++) {
-        const pm_block_table *table = &batch->sequences[s]->table;
+        const pm_block_table *table = batch->tables[s];
         const uint64_t row_bytes = (uint64_t)step->table_stride * sizeof(uint32_t);
         write_u32(pm_slice_part(step->block_tables, s * row_bytes, row_bytes), table->page_ids, table->count);
     }

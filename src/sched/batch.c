@@ -23,10 +23,12 @@ pm_result pm_batch_init(pm_batch *batch, uint32_t rows_max, uint32_t seqs_max, u
             goto fail;
     }
     batch->sequences = pm_alloc(seqs_max, sizeof(pm_sequence *), "batch");
+    batch->tables = pm_alloc(seqs_max, sizeof(pm_block_table *), "batch");
     batch->copies = pm_alloc(seqs_max, sizeof(*batch->copies), "batch");
     batch->swap_outs = pm_alloc(moves_max, sizeof(*batch->swap_outs), "batch");
     batch->swap_ins = pm_alloc(moves_max, sizeof(*batch->swap_ins), "batch");
-    if (batch->sequences != NULL && batch->copies != NULL && batch->swap_outs != NULL && batch->swap_ins != NULL)
+    if (batch->sequences != NULL && batch->tables != NULL && batch->copies != NULL && batch->swap_outs != NULL &&
+        batch->swap_ins != NULL)
         return PM_OK;
 fail:
     pm_batch_finish(batch);
@@ -41,6 +43,7 @@ void pm_batch_finish(pm_batch *batch)
     for (size_t i = 0; i < sizeof(arrays) / sizeof(arrays[0]); i++)
         pm_free(arrays[i]);
     pm_free(batch->sequences);
+    pm_free(batch->tables);
     pm_free(batch->copies);
     pm_free(batch->swap_outs);
     pm_free(batch->swap_ins);

@@ -46,6 +46,7 @@ typedef struct pm_batch {
     uint32_t *out_rows;            /* [outs] rows whose logits are wanted */
     uint32_t *out_seq;             /* [outs] index into sequences */
     pm_sequence **sequences;       /* [seqs] borrowed; NULL = removed since: its outputs are to be dropped */
+    const pm_block_table **tables; /* [seqs] the pages of each */
     pm_page_copy *copies;          /* [copy_count] */
     pm_kv_move *swap_outs, *swap_ins;
     uint32_t copy_count, copies_max, swap_out_count, swap_in_count, moves_max;

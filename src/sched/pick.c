@@ -65,6 +65,7 @@ static void append_rows(pm_sched *sched, pm_sequence *sequence, uint32_t rows)
     if (sequence->table.copy_from != PM_PAGE_NONE)
         append_copy(sched, &sequence->table);
     batch->sequences[index] = sequence;
+    batch->tables[index] = &sequence->table;
     for (uint32_t i = 0; i < rows; i++) {
         const uint32_t row = batch->rows++, position = sequence->scheduled + i;
         const bool known = position < sequence->token_count;

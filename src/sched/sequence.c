@@ -29,13 +29,17 @@ void pm_sequence_append(pm_sequence *sequence, int32_t token)
     sequence->tokens[sequence->token_count++] = token;
 }
 
+bool pm_sequence_may_draft(const pm_sequence *sequence)
+{
+    return sequence->state == PM_SEQ_RUNNING && sequence->picked == 0 && sequence->computed == sequence->scheduled &&
+           sequence->scheduled + 1 == sequence->token_count - sequence->drafts &&
+           sequence->token_count + 1 < sequence->token_capacity;
+}
+
 uint32_t pm_sequence_draft(pm_sequence *sequence, const int32_t *tokens, uint32_t count)
 {
-    const uint32_t known = sequence->token_count;
-    if (sequence->state != PM_SEQ_RUNNING || sequence->picked > 0 || sequence->drafts > 0 ||
-        sequence->computed != sequence->scheduled || sequence->scheduled + 1 != known)
-        return 0;
-    while (sequence->drafts < count && sequence->token_count + 1 < sequence->token_capacity)
-        sequence->tokens[sequence->token_count++] = tokens[sequence->drafts++];
-    return sequence->drafts;
+    uint32_t taken = 0;
+    for (; taken < count && pm_sequence_may_draft(sequence); taken++, sequence->drafts++)
+        sequence->tokens[sequence->token_count++] = tokens[taken];
+    return taken;
 }

@@ -76,9 +76,13 @@ void pm_sequence_finish(pm_sequence *sequence);
  * the next pm_sched_pick(). token_count < token_capacity. */
 void pm_sequence_append(pm_sequence *sequence, int32_t token);
 
-/* Guesses what will follow: up to `count` tokens, as many as leave room for the token that
- * is picked after them; none unless just the last token lacks its KV and nothing is in
- * flight. Returns how many were taken; pm_sched_pick() may cut them further. */
+/* True when one guess, or one more, can be taken: it runs, just the last token before the
+ * guesses lacks its KV, nothing is in flight, and there is room for the token that is picked
+ * after them. */
+bool pm_sequence_may_draft(const pm_sequence *sequence);
+
+/* Guesses what will follow, behind what was guessed before: up to `count` tokens, while
+ * pm_sequence_may_draft(). Returns how many were taken; pm_sched_pick() may cut them. */
 uint32_t pm_sequence_draft(pm_sequence *sequence, const int32_t *tokens, uint32_t count);
 
 #endif /* PM_SCHED_SEQUENCE_H */

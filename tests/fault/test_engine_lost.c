@@ -53,9 +53,11 @@ static const char *const prompts[N] = {
     "Once upon a time", "<|im_start|>user\nhello<|im_end|>\n<|im_start|>assistant\n", "one two three four",
     "<|im_start|>user\nTell me a story about a cat and a hat.<|im_end|>\n<|im_start|>assistant\n", "a b c", "The sun"};
 
+static pm_speculation speculate;
+
 static pm_request_params params_of(uint32_t i)
 {
-    return (pm_request_params){.max_tokens = 12 + 3 * i, .ignore_end = true,
+    return (pm_request_params){.max_tokens = 12 + 3 * i, .ignore_end = true, .speculate = speculate,
                                .sample = {.temperature = i % 2 ? 0.8f : 0.0f, .seed = 40 + i}};
 }
 
@@ -83,26 +85,55 @@ static int answer_undisturbed(void **state)
     return 0;
 }
 
-/* Once at each of many moments: in prompts, while decoding, with one batch in flight or two. */
-static void texts_are_the_same_wherever_the_device_is_lost(void **state)
+static void lose_at(pm_engine *engine, const uint32_t *moments, size_t count)
 {
-    (void)state;
-    static const uint32_t moments[] = {1, 2, 5, 13, 34};
-    pm_engine *engine = open_it(false);
     losses = 0;
-    for (size_t m = 0; m < sizeof(moments) / sizeof(moments[0]); m++) {
+    for (size_t m = 0; m < count; m++) {
         lose_after(engine, moments[m]);
         ask_all(engine, got);
         run_all(engine, got, N);
         for (uint32_t i = 0; i < N; i++)
             same_answer(&got[i], &expected[i]);
     }
+}
+
+/* Once at each of many moments: in prompts, while decoding, with one batch in flight or two. */
+static void texts_are_the_same_wherever_the_device_is_lost(void **state)
+{
+    (void)state;
+    static const uint32_t moments[] = {1, 2, 5, 13, 34};
+    pm_engine *engine = open_it(false);
+    lose_at(engine, moments, sizeof(moments) / sizeof(moments[0]));
     pm_engine_stats stats;
     pm_engine_statistics(engine, &stats);
     printf("lost %u times, %llu tokens read again\n", losses, (unsigned long long)stats.recomputed_tokens);
     assert_true(losses >= 4);      /* the last may have come after the last call */
     assert_int_equal(stats.device_losses, losses);
     assert_int_equal(stats.pages_used, 0);
+    pm_engine_destroy(engine);
+}
+
+/* In passes of the draft model and in steps of the model. */
+static void drafts_are_made_again(void **state)
+{
+    (void)state;
+    static const uint32_t moments[] = {6, 21};
+    char path[4096];
+    const char *source = getenv("PUMICE_TEST_SOURCE");
+    snprintf(path, sizeof(path), "%s/tools/demo_model/pumice-demo-q8_0.gguf", source != NULL ? source : ".");
+    pm_engine *engine = open_demo((pm_engine_params){.max_seqs = 4, .deterministic = true, .max_context_tokens = 256,
+                                                     .max_batch_tokens = 16, .draft_path = path});
+    speculate = PM_SPECULATE_DRAFT;
+    lose_at(engine, moments, sizeof(moments) / sizeof(moments[0]));
+    speculate = PM_SPECULATE_NONE;
+    pm_engine_stats stats;
+    pm_engine_statistics(engine, &stats);
+    printf("lost %u times, %llu of %llu guesses right\n", losses, (unsigned long long)stats.accepted_tokens,
+           (unsigned long long)stats.drafted_tokens);
+    assert_int_equal(losses, 2);
+    assert_int_equal(stats.device_losses, losses);
+    assert_true(stats.accepted_tokens > 0);
+    assert_int_equal(stats.pages_used + stats.draft_pages_used, 0);
     pm_engine_destroy(engine);
 }
 
@@ -192,6 +223,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_are_the_same_wherever_the_device_is_lost),
+        cmocka_unit_test(drafts_are_made_again),
         cmocka_unit_test(requests_end_with_the_loss_where_that_is_asked_for),
         cmocka_unit_test(a_loss_while_scoring_is_told_and_survived),
         cmocka_unit_test(a_device_that_does_not_come_back_ends_everything),

@@ -45,12 +45,12 @@ static pm_engine *open_engine(size_t model, uint32_t batch_tokens, const char *v
 
 static int32_t token_of(const pm_engine *engine, uint32_t sequence, uint32_t i)
 {
-    return (int32_t)(pm_mix64(seed ^ ((uint64_t)sequence << 32 | i)) % engine->hparams.vocab);
+    return (int32_t)(pm_mix64(seed ^ ((uint64_t)sequence << 32 | i)) % engine->model.hparams.vocab);
 }
 
 static void make_sequence(const pm_engine *engine, pm_sequence *s, uint32_t id, uint32_t count, uint32_t capacity)
 {
-    assert_int_equal(pm_sequence_init(s, capacity, engine->kv.layout.page_tokens), PM_OK);
+    assert_int_equal(pm_sequence_init(s, capacity, engine->model.kv.layout.page_tokens), PM_OK);
     s->token_count = count;
     s->logits_from = id == 0 ? 0 : PM_LOGITS_LAST;
     s->no_cache = true;
@@ -63,7 +63,7 @@ static void make_sequence(const pm_engine *engine, pm_sequence *s, uint32_t id, 
 static float *score(pm_engine *engine, uint32_t others, uint32_t fed, uint32_t *rows_most)
 {
     pm_sequence sequences[1 + OTHERS];
-    const uint32_t vocab = engine->hparams.vocab, place = others / 2;
+    const uint32_t vocab = engine->model.hparams.vocab, place = others / 2;
     float *logits = malloc((size_t)TOKENS * vocab * sizeof(*logits));
     uint32_t seen = 0;
     assert_non_null(logits);
@@ -81,7 +81,7 @@ static float *score(pm_engine *engine, uint32_t others, uint32_t fed, uint32_t *
         assert_true(batch->rows > 0);
         *rows_most = batch->rows > *rows_most ? batch->rows : *rows_most;
         pm_run *run = NULL;
-        if (pm_plans_submit(engine->plans, batch, NULL, true, &run) != PM_OK || pm_run_wait(run) != PM_OK)
+        if (pm_plans_submit(engine->model.plans, batch, NULL, true, &run) != PM_OK || pm_run_wait(run) != PM_OK)
             fail_msg("%s", pm_error_message());
         pm_sched_commit(engine->sched, batch);
         for (uint32_t out = 0; out < batch->outs; out++) {
@@ -114,7 +114,7 @@ static void logits_do_not_depend_on_the_batch(void **state)
     for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
         uint32_t rows_most;
         pm_engine *engine = open_engine(model, runs[i].batch_tokens, runs[i].variant);
-        const uint32_t vocab = engine->hparams.vocab;
+        const uint32_t vocab = engine->model.hparams.vocab;
         float *got = score(engine, runs[i].others, runs[i].fed, &rows_most);
         pm_engine_destroy(engine);
         for (size_t at = 0; want != NULL && at < (size_t)TOKENS * vocab; at++)

@@ -6,7 +6,7 @@ import struct
 import subprocess
 import tempfile
 
-from program import DEMO, PUMICE, Case, main, run
+from program import DEMO, PUMICE, SOURCE, Case, main, run
 
 STATS = r"(?m)^\d+ prompt \+ \d+ generated tokens \(\w+\), prompt [\d.]+ tok/s, generation [\d.]+ tok/s, " \
         r"first token \d+ ms, \d+ of \d+ KV pages$"
@@ -58,7 +58,16 @@ class Run(Case):
         tokens = json.loads(self.ok(*args, "--json"))["tokens"]
         banned = json.loads(self.ok(*args, "--json", "--logit-bias", f"{tokens[0]}=-inf,{tokens[2]}=-1000"))["tokens"]
         self.assertFalse({tokens[0], tokens[2]} & set(banned))
-        self.assertEqual(self.ok(*args, "--speculate", "lookup", "--draft", 7), text)
+        self.assertEqual(self.ok(*args, "--speculate", "lookup", "--draft-tokens", 7), text)
+        self.assertEqual(self.ok(*args, "--draft", DEMO, "--draft-tokens", 3), text)
+        guessed = json.loads(self.ok(*args, "--json", "--speculate", "draft", "--draft", DEMO))
+        self.assertEqual(guessed["tokens"], tokens)
+        self.assertGreater(guessed["accepted_tokens"], 0)
+        self.assertIn("--draft FILE", self.usage(*args, "--speculate", "draft"))
+        self.assertIn("--draft-tokens", self.usage(*args, "--draft-tokens", 8))
+        code, out, err = run(*args, "--draft", os.path.join(SOURCE, "tests/data/hf/llama-gqa/model.gguf"))
+        self.assertEqual((code, out), (1, b""), err)
+        self.assertIn("160 tokens", err)
         self.assertNotEqual(self.ok(*args, "--frequency-penalty", 2, "--presence-penalty", 2, "-n", 60), text)
         self.assertIn("--logit-bias", self.usage(*args, "--logit-bias", "5:1"))
         self.assertIn("--min-p", self.usage(*args, "--min-p", 2))
