@@ -24,11 +24,6 @@ static bool has_pages(const pm_request *request)
     return request->draft_table.capacity > 0;
 }
 
-static void roll_back(pm_request *request, uint32_t token_count)
-{
-    request->draft_computed = min_u32(request->draft_computed, token_count);
-}
-
 void pm_draft_release(pm_draft *draft, pm_request *request)
 {
     if (!has_pages(request))
@@ -44,13 +39,6 @@ void pm_draft_reset(pm_draft *draft, pm_request *requests)
     for (pm_request *request = requests; request != NULL; request = request->next)
         pm_draft_release(draft, request);
     pm_kv_pages_forget(draft->pages);
-}
-
-void pm_draft_settle(const pm_batch *batch)
-{
-    for (uint32_t s = 0; s < batch->seqs; s++)
-        if (batch->sequences[s] != NULL)
-            roll_back(pm_request_of(batch->sequences[s]), batch->kv_len[s] - batch->drafts[s] + batch->accepted[s]);
 }
 
 static bool uses_cache(const pm_engine *e, const pm_request *request)
@@ -107,7 +95,9 @@ static void gather(pm_engine *e)
         if (request->sequence.state != PM_SEQ_RUNNING)
             pm_draft_release(draft, request);
         else if (request->sequence.drafts == 0 && wants_more(request)) {
-            roll_back(request, known(request) - 1); /* guesses that were cut before they were checked */
+            /* KV of guesses that were cut or wrong counts no longer. No step passes by unseen: the
+             * sequence is not scheduled ahead, and so is here after each. */
+            request->draft_computed = min_u32(request->draft_computed, known(request) - 1);
             if (request->draft_table.count == 0 && uses_cache(e, request))
                 adopt(e, request);
             draft->asking[draft->asking_count++] = request;

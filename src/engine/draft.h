@@ -46,9 +46,6 @@ void pm_draft_finish(pm_draft *draft);
  * nothing. Errors: PM_ERR_DEVICE, PM_ERR_LOST. */
 PM_MUST_USE pm_result pm_draft_guess(pm_engine *engine);
 
-/* The batch was committed: KV of guesses that were wrong counts no longer. */
-void pm_draft_settle(const pm_batch *batch);
-
 /* The request's pages are free; without a draft model nothing. */
 void pm_draft_release(pm_draft *draft, pm_request *request);
 

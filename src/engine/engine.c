@@ -117,7 +117,6 @@ pm_result pm_engine_land(pm_engine *e)
     pm_sampling_pick(&e->sampling, &flight, e->picked);
     accept(e, batch);
     pm_sched_commit(e->sched, batch);
-    pm_draft_settle(batch);
     pm_engine_tell(e, &flight);
     e->counts.steps++;
     return PM_OK;

@@ -52,7 +52,8 @@ static void shuffle(const pm_model_file *file, char *data)
                                         "blk.2.attn_output.weight"};
     for (int pair = 0; pair < 4; pair += 2) {
         size_t bytes, other_bytes;
-        char *a = data + find_tensor(file, names[pair], &bytes), *b = data + find_tensor(file, names[pair + 1], &other_bytes);
+        char *a = data + find_tensor(file, names[pair], &bytes);
+        char *b = data + find_tensor(file, names[pair + 1], &other_bytes);
         assert_true(bytes > 0 && bytes == other_bytes);
         for (size_t i = 0; i < bytes; i++) {
             const char kept = a[i];
@@ -105,6 +106,28 @@ static int remove_files(void)
     return rmdir(folder);
 }
 
+/* --------------------------------------------------------------- faults */
+
+static bool accept_all;            /* what was guessed counts as what the model picked */
+static uint32_t spoil;             /* every so many guesses one is another token; 0 = none */
+
+void __real_pm_sampling_pick(pm_sampling *s, const pm_flight *flight, int32_t *picked);
+void __wrap_pm_sampling_pick(pm_sampling *s, const pm_flight *flight, int32_t *picked);
+
+void __wrap_pm_sampling_pick(pm_sampling *s, const pm_flight *flight, int32_t *picked)
+{
+    static uint32_t passes;
+    const pm_batch *batch = flight->batch;
+    __real_pm_sampling_pick(s, flight, picked);
+    if (spoil > 0 && batch->tables[0] == &pm_request_of(batch->sequences[0])->draft_table && ++passes % spoil == 0)
+        for (uint32_t out = 0; out < batch->outs; out++)
+            picked[out] = (picked[out] + 1) % 1000;
+    for (uint32_t q = 0; accept_all && q < batch->seqs; q++)
+        for (uint32_t i = 0; i < batch->drafts[q]; i++)
+            picked[batch->out_start[q + 1] - batch->drafts[q] - 1 + i] =
+                (int32_t)batch->tokens[batch->row_start[q + 1] - batch->drafts[q] + i];
+}
+
 /* -------------------------------------------------------------- answers */
 
 static const char *const prompts[N] = {
@@ -116,7 +139,8 @@ static const char *const prompts[N] = {
 /* Every kind of request; the same without speculation when `plain`. */
 static pm_request_params params_of(uint32_t i, bool plain)
 {
-    static const pm_speculation kinds[] = {PM_SPECULATE_DRAFT, PM_SPECULATE_DRAFT, PM_SPECULATE_LOOKUP, PM_SPECULATE_NONE};
+    static const pm_speculation kinds[] = {PM_SPECULATE_DRAFT, PM_SPECULATE_DRAFT, PM_SPECULATE_LOOKUP,
+                                           PM_SPECULATE_NONE};
     pm_request_params p = {.max_tokens = 12 + 2 * i, .ignore_end = i % 2 == 0, .sample = {.seed = 70 + i}};
     if (i >= N / 2) {
         p.sample.temperature = 0.9f;
@@ -131,13 +155,24 @@ static pm_request_params params_of(uint32_t i, bool plain)
 static pm_engine *open_with(const char *draft_path, uint32_t seqs, uint32_t pages, uint32_t slots)
 {
     static uint64_t page_bytes;
-    pm_engine_params p = {.draft_path = draft_path, .max_seqs = seqs, .max_context_tokens = 128, .max_batch_tokens = 4 * seqs > 64 ? 4 * seqs : 64,
+    pm_engine_params p = {.draft_path = draft_path, .max_seqs = seqs, .max_context_tokens = 128,
+                          .max_batch_tokens = 4 * seqs > 64 ? 4 * seqs : 64,
                           .deterministic = true, .kv_bytes = page_bytes * pages, .swap_bytes = page_bytes * slots};
     pm_engine_info info;
     pm_engine *engine = open_demo(p);
     pm_engine_describe(engine, &info);
     page_bytes = info.page_bytes;
+    engine->pace.step_us = 1e12;   /* what is guessed does not depend on how fast the machine is */
     return engine;
+}
+
+/* SwiftShader takes minutes for all: the kernels that pick are held to one definition elsewhere. */
+static bool is_slow(void)
+{
+    static pm_device_info info;
+    size_t count = 0;
+    ok(pm_devices_list(&info, 1, &count));
+    return strstr(info.name, "SwiftShader") != NULL;
 }
 
 static pm_engine *plain_engine, *small, *shuffled; /* without a draft model, with it */
@@ -149,8 +184,8 @@ static int setup(void **state)
     if (make_files() != 0)
         return -1;
     plain_engine = open_with(NULL, 1, 0, 0);
-    small = open_with(small_path, SEQS, 0, 0);
-    shuffled = open_with(shuffled_path, SEQS, 0, 0);
+    small = open_with(small_path, is_slow() ? 6 : SEQS, 0, 0);
+    shuffled = is_slow() ? NULL : open_with(shuffled_path, SEQS, 0, 0);
     for (uint32_t i = 0; i < N; i++)
         ask_alone(plain_engine, params_of(i, true), prompts[i], &expected[i]);
     return 0;
@@ -194,13 +229,6 @@ static pm_engine_stats answer_as_alone(pm_engine *engine, int passes)
     return stats;
 }
 
-static bool is_slow(pm_engine *engine)
-{
-    pm_engine_info info;
-    pm_engine_describe(engine, &info);
-    return strstr(info.device, "SwiftShader") != NULL;
-}
-
 static void a_mixed_batch_answers_as_without_drafts(void **state)
 {
     (void)state;
@@ -223,12 +251,47 @@ static void the_model_itself_is_always_right(void **state)
         ask_alone(engine, p, prompts[i], &got[i]);
         const pm_engine_stats after = stats_of(engine);
         same_answer(&got[i], &expected[i]);
-        printf("%llu guesses, %llu steps for %u tokens\n", (unsigned long long)(after.drafted_tokens - before.drafted_tokens),
-               (unsigned long long)(after.steps - before.steps), p.max_tokens);
+        printf("%llu guesses, %llu steps for %u tokens\n",
+               (unsigned long long)(after.drafted_tokens - before.drafted_tokens), (unsigned long long)(after.steps - before.steps), p.max_tokens);
         assert_true(after.drafted_tokens > before.drafted_tokens);
         assert_int_equal(after.accepted_tokens - before.accepted_tokens, after.drafted_tokens - before.drafted_tokens);
         assert_true(after.steps - before.steps <= 2 + (p.max_tokens + 4) / 5);
     }
+    pm_engine_destroy(engine);
+}
+
+/* KV of guesses that were wrong counts no longer: the model itself, whose guesses were spoiled for a while
+ * at any place among those of a step, is always right again. */
+static void what_was_wrong_is_rolled_back(void **state)
+{
+    (void)state;
+    pm_event events[64];
+    pm_engine *engine = open_with(own_path, 1, 0, 0);
+    for (spoil = 2; spoil <= 5; spoil++) {
+        pm_request_params p = {.max_tokens = 40, .ignore_end = true, .speculate = PM_SPECULATE_DRAFT, .draft_tokens = 4};
+        pm_engine_stats before = {0};
+        ask(engine, p, prompts[3], &got[0]);
+        const uint32_t every = spoil;
+        while (pm_engine_busy(engine)) {
+            size_t n = 0;
+            ok(pm_engine_step(engine, events, 64, &n));
+            for (size_t i = 0; i < n; i++)
+                take_event(&events[i], got, 1);
+            if (spoil > 0 && got[0].count >= 20) { /* the guesses at hand have been told of */
+                before = stats_of(engine);
+                assert_true(before.accepted_tokens < before.drafted_tokens);
+                spoil = 0;
+            }
+        }
+        const pm_engine_stats after = stats_of(engine);
+        spoil = every;
+        printf("one of %u spoiled: then %llu of %llu right\n", every,
+               (unsigned long long)(after.accepted_tokens - before.accepted_tokens),
+               (unsigned long long)(after.drafted_tokens - before.drafted_tokens));
+        assert_true(after.drafted_tokens - before.drafted_tokens >= 8);
+        assert_int_equal(after.accepted_tokens - before.accepted_tokens, after.drafted_tokens - before.drafted_tokens);
+    }
+    spoil = 0;
     pm_engine_destroy(engine);
 }
 
@@ -245,10 +308,6 @@ static void preemptions_leave_drafts_in_step(void **state)
     (void)state;
     for (uint32_t slots = 0; slots <= 8; slots += 8) {
         pm_engine *engine = open_with(small_path, 6, 8, slots);
-        if (is_slow(engine) && slots > 0) {
-            pm_engine_destroy(engine);
-            return;
-        }
         const pm_engine_stats stats = answer_as_alone(engine, 1);
         assert_true(stats.preemptions > 0 && stats.accepted_tokens > 0);
         assert_true((stats.swapped_pages > 0) == (slots > 0));
@@ -304,22 +363,6 @@ static void a_cancel_gives_the_pages_back(void **state)
 /* --------------------------------------------------------- distribution */
 
 enum { ANSWERS = SEQS, TOKENS = 4, VOCAB = 1792 };
-static bool accept_all;            /* the planted fault */
-
-void __real_pm_sampling_pick(pm_sampling *s, const pm_flight *flight, int32_t *picked);
-void __wrap_pm_sampling_pick(pm_sampling *s, const pm_flight *flight, int32_t *picked);
-
-/* With the fault, what was guessed counts as what the model picked. */
-void __wrap_pm_sampling_pick(pm_sampling *s, const pm_flight *flight, int32_t *picked)
-{
-    const pm_batch *batch = flight->batch;
-    __real_pm_sampling_pick(s, flight, picked);
-    for (uint32_t q = 0; accept_all && q < batch->seqs; q++)
-        for (uint32_t i = 0; i < batch->drafts[q]; i++)
-            picked[batch->out_start[q + 1] - batch->drafts[q] - 1 + i] =
-                (int32_t)batch->tokens[batch->row_start[q + 1] - batch->drafts[q] + i];
-}
-
 /* How often each token came as the second, third and fourth. */
 static void count_tokens(pm_engine *engine, pm_speculation speculate, uint64_t seed, uint32_t rounds,
                          uint32_t counts[TOKENS - 1][VOCAB])
@@ -366,10 +409,10 @@ static void samples_have_the_distribution_that_they_have_without(void **state)
 {
     (void)state;
     static uint32_t plain[TOKENS - 1][VOCAB], guessed[TOKENS - 1][VOCAB], wrong[TOKENS - 1][VOCAB];
+    const uint32_t rounds = 8;
     for (int d = 0; d < 2; d++) {
         pm_engine *engine = d == 0 ? small : shuffled;
         const pm_engine_stats before = stats_of(engine);
-        const uint32_t rounds = is_slow(engine) ? 6 : 20;
         if (d == 0)
             count_tokens(engine, PM_SPECULATE_NONE, 1, rounds, plain);
         count_tokens(engine, PM_SPECULATE_DRAFT, 100001, rounds, guessed);
@@ -384,7 +427,7 @@ static void samples_have_the_distribution_that_they_have_without(void **state)
             accept_all = true;
             count_tokens(engine, PM_SPECULATE_DRAFT, 100001, rounds, wrong);
             accept_all = false;
-            assert_true(distance(plain[0], wrong[0]) > 8.0);
+            assert_true(distance(plain[0], wrong[0]) > 6.0);
         }
     }
 }
@@ -436,11 +479,14 @@ int main(void)
         cmocka_unit_test(requests_that_cannot_draft_are_refused),
         cmocka_unit_test(a_mixed_batch_answers_as_without_drafts),
         cmocka_unit_test(the_model_itself_is_always_right),
+        cmocka_unit_test(what_was_wrong_is_rolled_back),
         cmocka_unit_test(a_draft_that_is_wrong_costs_no_token),
         cmocka_unit_test(preemptions_leave_drafts_in_step),
         cmocka_unit_test(forks_find_what_the_first_has_read),
         cmocka_unit_test(a_cancel_gives_the_pages_back),
         cmocka_unit_test(samples_have_the_distribution_that_they_have_without),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    const struct CMUnitTest few[] = {tests[0], tests[1], tests[2], tests[4]};
+    return is_slow() ? cmocka_run_group_tests_name("speculation, the short form", few, setup, teardown)
+                     : cmocka_run_group_tests_name("speculation", tests, setup, teardown);
 }
