@@ -67,7 +67,8 @@ static void resolve_sizes(pm_engine *e)
     if (e->score_rows < e->max_seqs)
         e->score_rows = e->max_seqs;
     e->model.layout = (pm_kv_layout){.type = p->kv_type, .kv_heads = e->model.hparams.kv_heads,
-                                     .head_dim = e->model.hparams.head_dim, .page_tokens = or_default(p->page_tokens, 16)};
+                                     .head_dim = e->model.hparams.head_dim,
+                                     .page_tokens = or_default(p->page_tokens, 16)};
 }
 
 /* Events of one step at most: an echo, a token and those that were guessed for each running

@@ -252,7 +252,8 @@ static void the_model_itself_is_always_right(void **state)
         const pm_engine_stats after = stats_of(engine);
         same_answer(&got[i], &expected[i]);
         printf("%llu guesses, %llu steps for %u tokens\n",
-               (unsigned long long)(after.drafted_tokens - before.drafted_tokens), (unsigned long long)(after.steps - before.steps), p.max_tokens);
+               (unsigned long long)(after.drafted_tokens - before.drafted_tokens),
+               (unsigned long long)(after.steps - before.steps), p.max_tokens);
         assert_true(after.drafted_tokens > before.drafted_tokens);
         assert_int_equal(after.accepted_tokens - before.accepted_tokens, after.drafted_tokens - before.drafted_tokens);
         assert_true(after.steps - before.steps <= 2 + (p.max_tokens + 4) / 5);
@@ -268,7 +269,8 @@ static void what_was_wrong_is_rolled_back(void **state)
     pm_event events[64];
     pm_engine *engine = open_with(own_path, 1, 0, 0);
     for (spoil = 2; spoil <= 5; spoil++) {
-        pm_request_params p = {.max_tokens = 40, .ignore_end = true, .speculate = PM_SPECULATE_DRAFT, .draft_tokens = 4};
+        const pm_request_params p = {.max_tokens = 40, .ignore_end = true, .speculate = PM_SPECULATE_DRAFT,
+                                     .draft_tokens = 4};
         pm_engine_stats before = {0};
         ask(engine, p, prompts[3], &got[0]);
         const uint32_t every = spoil;
