@@ -62,20 +62,24 @@ static void timestamp(const pm_vk_device *d, VkCommandBuffer commands, VkQueryPo
         d->vk.vkCmdWriteTimestamp2(commands, VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT, pool, index);
 }
 
-static void push_texels(const pm_vk_device *d, VkCommandBuffer commands, const pm_vk_node *n)
+static pm_result push_texels(const pm_vk_device *d, VkCommandBuffer commands, const pm_vk_node *n)
 {
+    VkBufferView views[PM_VK_TEXELS_MAX];
     VkWriteDescriptorSet writes[PM_VK_TEXELS_MAX];
     const uint32_t count = n->pipeline->key.texels;
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
+        PM_TRY(pm_vk_texels_view(n->texels[i], &views[i]));
         writes[i] = (VkWriteDescriptorSet){.sType = VK_STRUCTURE_TYPE_WRITE_DESCRIPTOR_SET,
                                            .dstBinding = i,
                                            .descriptorCount = 1,
                                            .descriptorType = VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER,
-                                           .pTexelBufferView = &n->texels[i]};
+                                           .pTexelBufferView = &views[i]};
+    }
     d->vk.vkCmdPushDescriptorSetKHR(commands, VK_PIPELINE_BIND_POINT_COMPUTE, n->pipeline->layout, 0, count, writes);
+    return PM_OK;
 }
 
-static void emit_node(const pm_vk_device *d, VkCommandBuffer commands, const pm_vk_node *n)
+static pm_result emit_node(const pm_vk_device *d, VkCommandBuffer commands, const pm_vk_node *n)
 {
     if (n->pipeline != NULL) {
         const pm_vk_pipeline *p = n->pipeline;
@@ -83,7 +87,7 @@ static void emit_node(const pm_vk_device *d, VkCommandBuffer commands, const pm_
         if (p->key.push_bytes > 0)
             d->vk.vkCmdPushConstants(commands, p->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0, p->key.push_bytes, n->push);
         if (p->key.texels > 0)
-            push_texels(d, commands, n);
+            PM_TRY(push_texels(d, commands, n));
         d->vk.vkCmdDispatch(commands, n->groups[0], n->groups[1], n->groups[2]);
     } else if (n->data != NULL) {
         const pm_slice dst = n->access[0].slice;
@@ -93,6 +97,7 @@ static void emit_node(const pm_vk_device *d, VkCommandBuffer commands, const pm_
         const VkBufferCopy region = {.srcOffset = src.offset, .dstOffset = dst.offset, .size = dst.bytes};
         d->vk.vkCmdCopyBuffer(commands, src.buffer->handle, dst.buffer->handle, 1, &region);
     }
+    return PM_OK;
 }
 
 static pm_result begin_segment(const pm_vk_commands *c, uint32_t segment)
@@ -127,7 +132,7 @@ static pm_result emit_all(pm_vk_commands *c, const pm_vk_recorder *r)
         }
         pm_hazards_note(&hazards, n->access, n->access_count);
         timestamp(d, c->segments[segment], c->queries, 2 * i);
-        emit_node(d, c->segments[segment], n);
+        PM_TRY(emit_node(d, c->segments[segment], n));
         timestamp(d, c->segments[segment], c->queries, 2 * i + 1);
         if (n->segment_end && i + 1 < r->count) {
             PM_TRY(end_segment(c, segment++));

@@ -2,7 +2,6 @@
 #include "vk/record_impl.h"
 
 #include "base/alloc.h"
-#include "vk/buffer_impl.h"
 #include "vk/pipeline_impl.h"
 
 #include <string.h>
@@ -60,8 +59,7 @@ pm_result pm_vk_record(pm_vk_recorder *recorder, const pm_vk_dispatch *dispatch)
     n->pipeline = dispatch->pipeline;
     if (dispatch->pipeline->key.push_bytes > 0)
         memcpy(n->push, dispatch->push, dispatch->pipeline->key.push_bytes);
-    for (uint32_t i = 0; i < dispatch->pipeline->key.texels; i++)
-        PM_TRY(pm_vk_texels_view(dispatch->texels[i], &n->texels[i]));
+    memcpy(n->texels, dispatch->texels, sizeof(n->texels));
     memcpy(n->groups, dispatch->groups, sizeof(n->groups));
     memcpy(n->access, dispatch->access, dispatch->access_count * sizeof(n->access[0]));
     n->access_count = dispatch->access_count;

@@ -10,7 +10,7 @@ typedef struct pm_vk_node {
     const pm_vk_pipeline *pipeline; /* NULL = a copy of data, else access[1], to access[0] */
     const void *data;
     uint8_t push[128];
-    VkBufferView texels[PM_VK_TEXELS_MAX]; /* as many as the pipeline takes; borrowed from their buffers */
+    pm_vk_texels texels[PM_VK_TEXELS_MAX]; /* as many as the pipeline takes */
     uint32_t groups[3];
     pm_vk_access access[PM_VK_ACCESS_MAX];
     uint32_t access_count;
