@@ -15,7 +15,8 @@
 #   PUMICE_ASSETS=DIR    real models and vectors, as for tools/test.sh
 #
 # Needs root (chroot, mounts) and, the first time, the network. Exits with 77 and the reason
-# where the root cannot be had, and with neither 0 nor 77 when the build or a test fails. All
+# where no root can be had: no rights, or no archive that gives the packages. Whatever else fails
+# ends it with its own exit status, and never with 77. All
 # mounts are in a mount namespace of this process and end with it, however it ends.
 set -euo pipefail
 source_dir=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -40,6 +41,18 @@ if [ "${ROOT13_NAMESPACE:-}" != $$ ]; then
   unshare --mount true 2>/dev/null || skip "this process may not mount"
   ROOT13_NAMESPACE=$$ exec unshare --mount --propagation private bash "$source_dir/tests/root13.sh" "$@"
 fi
+
+# From here on 77 is said by skip() alone.
+fail() {
+  printf 'root13: %s (exit status %d)\n' "$2" "$1" >&2
+  [ "$1" -ne 77 ] || exit 1
+  exit "$1"
+}
+
+# What apt and debootstrap say in the log when an archive does not give what they ask for.
+apt_error() {
+  grep -E '^E: ' "$log" | tail -n 1
+}
 
 mkdir -p "$cache"
 cache=$(cd "$cache" && pwd)
@@ -141,7 +154,7 @@ if [ "$(cat "$root/recipe" 2>/dev/null)" != "$recipe" ]; then
   began=$SECONDS
   if ! command -v debootstrap >/dev/null; then
     attempt install_debootstrap
-    [ "$status" -eq 0 ] || skip "no debootstrap here, and it cannot be installed (see $log)"
+    [ "$status" -eq 0 ] || skip "no debootstrap here, and it cannot be installed: $(apt_error) (see $log)"
   fi
   mirror=${PUMICE_MIRROR13:-$(debian_mirror)}
   if [ -z "$mirror" ]; then
@@ -151,7 +164,10 @@ if [ "$(cat "$root/recipe" 2>/dev/null)" != "$recipe" ]; then
   [ -n "$mirror" ] || skip "this host's apt names no Debian archive; PUMICE_MIRROR13 can"
   echo "making a Debian 13 root in $root (what it says: $log)"
   attempt make_root "$mirror"
-  [ "$status" -eq 0 ] || skip "the root cannot be made: $(grep -E '^[EW]: ' "$log" | tail -n 1) (see $log)"
+  if [ "$status" -ne 0 ]; then
+    reason=$(apt_error) || fail "$status" "making the root failed: $(tail -n 1 "$log") (see $log)"
+    skip "the root cannot be made: $reason (see $log)"
+  fi
   echo "made in $((SECONDS - began)) s, $(du -sm --one-file-system "$root" | cut -f1) MiB"
 fi
 flock -s "$lock"
@@ -199,6 +215,8 @@ ctest --output-on-failure -j "$(nproc)" -L "^(op|model|offline)$" -E "offline\.(
 sed "/% tests passed/,\$d" ctest.log
 grep -hE "worst error|cases of|^ *(skipped|SKIPPED): " Testing/Temporary/LastTest.log | sort | uniq -c || true
 sed -n "/% tests passed/,\$p" ctest.log
-[ "$status" -eq 0 ] || exit 1
+exit "$status"
 '
-inside "$root" BUILD="$build" RADV="$radv" "${said[@]}" bash -c "$work" root13 "$@"
+status=0
+inside "$root" BUILD="$build" RADV="$radv" "${said[@]}" bash -c "$work" root13 "$@" || status=$?
+[ "$status" -eq 0 ] || fail "$status" "the build or its tests failed"

@@ -9,6 +9,8 @@
 #   4. the op and model suites in a Debian 13 root, whose lavapipe has cooperative matrices
 #      (tests/root13.sh; where no root can be had, that is said).
 #
+# However it ends, the seconds of each stage stand last, and the stage that failed.
+#
 #   PUMICE_ASSETS=DIR               real models and vectors (default: ../shared/assets, if there)
 #   PUMICE_SWIFTSHADER_ICD=FILE     SwiftShader's ICD file, where tools/swiftshader.sh does not find it
 #   PUMICE_TEST_DRIVERS_OPTIONAL=1  a driver that cannot be had is said, and no failure
@@ -16,6 +18,28 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 jobs=$(nproc)
 
+stages=()
+# stage "title": the one before has ended.
+stage() {
+  stages+=("$SECONDS $1")
+  printf '\n== %s\n' "$1"
+}
+
+# The table of stages, with the exit status of the last.
+finish() {
+  local status=$? i
+  trap - EXIT
+  stages+=("$SECONDS end")
+  printf '\n== seconds\n'
+  for ((i = 0; i + 1 < ${#stages[@]}; i++)); do
+    printf '%6d  %s\n' $((${stages[i + 1]%% *} - ${stages[i]%% *})) "${stages[i]#* }"
+  done
+  [ "$status" -eq 0 ] || printf '\nFAILED: %s (exit status %d)\n' "${stages[-2]#* }" "$status"
+  exit "$status"
+}
+trap finish EXIT
+
+stage "what it needs"
 bash "$root/tools/setup.sh" test
 
 assets=${PUMICE_ASSETS:-$root/../shared/assets}
@@ -45,13 +69,6 @@ add_driver swiftshader "$(bash "$root/tools/swiftshader.sh" || true)"
 # that want one.
 export PUMICE_ROOT13=${PUMICE_ROOT13:-${XDG_CACHE_HOME:-${HOME:-$root/build-test}/.cache}/pumice/root13}
 export XDG_CACHE_HOME=$root/build-test/cache HOME=${HOME:-$root/build-test}
-
-stages=()
-# stage "title": the one before has ended.
-stage() {
-  stages+=("$SECONDS $1")
-  printf '\n== %s\n' "$1"
-}
 
 # build FOLDER cmake-options...
 build() {
@@ -86,9 +103,3 @@ stage "cooperative matrices, on Debian 13's lavapipe"
 status=0
 PUMICE_ASSETS=$assets bash "$root/tests/root13.sh" || status=$?
 [ "$status" -eq 0 ] || [ "$status" -eq 77 ] || exit "$status"
-
-stages+=("$SECONDS end")
-printf '\n== seconds\n'
-for ((i = 0; i + 1 < ${#stages[@]}; i++)); do
-  printf '%6d  %s\n' $((${stages[i + 1]%% *} - ${stages[i]%% *})) "${stages[i]#* }"
-done

@@ -1,0 +1,135 @@
+"""How tools/test.sh and tests/root13.sh end when something fails, with stand-ins for what they call.
+
+usage: test_scripts.py PUMICE [unittest options]
+"""
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from program import SOURCE, main
+
+
+class Script(unittest.TestCase):
+    """A copy of one script in a tree of its own, before whose PATH stand-ins stand."""
+
+    def setUp(self):
+        self.folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.bin = self.path("bin")
+        self.cache = self.path("cache")
+        for name in ("bin", "cache", "tools", "tests", "bench/results"):
+            os.makedirs(self.path(name))
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def copy(self, name):
+        shutil.copy(os.path.join(SOURCE, name), self.path(name))
+
+    def write(self, name, text):
+        with open(self.path(name), "w", encoding="utf-8") as file:
+            file.write("#!/usr/bin/env bash\n" + text + "\n")
+        os.chmod(self.path(name), 0o755)
+
+    def run_script(self, name, **environment):
+        done = subprocess.run(["bash", self.path(name)], env={**os.environ, "PATH": f"{self.bin}:{os.environ['PATH']}",
+                              "PUMICE_ROOT13": self.cache, "PUMICE_TEST_DRIVERS_OPTIONAL": "1", **environment},
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=120, check=False)
+        return done.returncode, done.stdout
+
+
+class TestSh(Script):
+    def setUp(self):
+        super().setUp()
+        self.copy("tools/test.sh")
+        self.write("tools/setup.sh", "exit ${SETUP:-0}")
+        self.write("tools/swiftshader.sh", "exit 1")
+        self.write("tests/root13.sh", "exit ${ROOT13:-0}")
+        self.write("bin/cmake", '[ "$1" != --build ] || exit ${BUILD:-0}\n'
+                   'while [ "$1" != -B ]; do shift; done; mkdir -p "$2/Testing/Temporary"; touch "$2/Testing/Temporary/LastTest.log"')
+        self.write("bin/ctest", 'echo "100% tests passed"; [ "${VALIDATED:-}" = "" ] || [ "${PUMICE_VALIDATE:-}" != 1 ] || exit $VALIDATED')
+
+    def table(self, out):
+        """The titles of the table of seconds, which ends what the script says."""
+        lines = out.rsplit("== seconds\n", 1)[1].splitlines()
+        return [line[8:] for line in lines if line[:6].strip().isdigit()]
+
+    def test_all_stages_stand_in_the_table_when_nothing_fails(self):
+        for root13 in ("0", "77"):
+            code, out = self.run_script("tools/test.sh", ROOT13=root13)
+            self.assertEqual(code, 0, out)
+            self.assertEqual(len(self.table(out)), 7)
+            self.assertNotIn("FAILED", out)
+
+    def test_the_failed_stage_is_named_below_the_table_with_its_status(self):
+        for variable, stage, count in (("SETUP", "what it needs", 1), ("BUILD", "building build-asan", 2),
+                                       ("VALIDATED", "under Vulkan validation, on lavapipe", 5),
+                                       ("ROOT13", "cooperative matrices, on Debian 13's lavapipe", 7)):
+            code, out = self.run_script("tools/test.sh", **{variable: "9"})
+            self.assertEqual(code, 9, out)
+            self.assertEqual(self.table(out)[-1], stage)
+            self.assertEqual(len(self.table(out)), count, out)
+            self.assertEqual(out.splitlines()[-1], f"FAILED: {stage} (exit status 9)")
+
+
+class Root13(Script):
+    """As one who is root and may mount; a root that stands in the cache is used."""
+
+    def setUp(self):
+        super().setUp()
+        self.copy("tests/root13.sh")
+        self.copy("tools/setup.sh")
+        self.copy("tools/swiftshader.sh")
+        self.write("bin/id", "echo 0")
+        self.write("bin/unshare", 'while [ "${1#--}" != "$1" ]; do [ "$1" != --propagation ] || shift; shift; done; exec "$@"')
+        self.write("bin/mount", "exit ${MOUNT:-0}")
+        self.write("bin/umount", "exit 0")
+        self.write("bin/chroot", "exit ${INSIDE:-0}")
+        self.write("bin/apt-get", "exit 0")
+        self.write("bin/apt-config", "exit 0")
+        self.write("bin/debootstrap", 'echo "$SAYS"; exit ${MAKES:-0}')
+
+    def make_root(self):
+        with open(self.path("tools/setup.sh"), "rb") as file:
+            recipe = f"3 {hashlib.sha256(file.read()).hexdigest()}  -"
+        for name in ("root/pumice/bench/results", "root/assets", "root/build", "root/tmp", "root/proc", "root/dev"):
+            os.makedirs(os.path.join(self.cache, name))
+        with open(os.path.join(self.cache, "root", "recipe"), "w", encoding="utf-8") as file:
+            file.write(recipe)
+
+    def test_what_fails_in_the_root_gives_its_own_status_and_never_77(self):
+        self.make_root()
+        for inside, expected in (("0", 0), ("1", 1), ("8", 8), ("77", 1)):
+            code, out = self.run_script("tests/root13.sh", INSIDE=inside)
+            self.assertEqual(code, expected, out)
+            self.assertNotIn("SKIPPED", out)
+        code, out = self.run_script("tests/root13.sh", MOUNT="32")
+        self.assertEqual(code, 32, out)
+
+    def test_no_root_to_be_had_is_77_with_the_reason(self):
+        mirror = {"PUMICE_MIRROR13": "http://deb.example/debian"}
+        code, out = self.run_script("tests/root13.sh", SAYS="E: Failed getting release file", MAKES="1", **mirror)
+        self.assertEqual(code, 77, out)
+        self.assertRegex(out, "SKIPPED: root13: the root cannot be made: E: Failed getting release file")
+        code, out = self.run_script("tests/root13.sh")
+        self.assertEqual(code, 77, out)
+        self.assertIn("PUMICE_MIRROR13", out)
+        self.write("bin/id", "echo 1000")
+        code, out = self.run_script("tests/root13.sh")
+        self.assertEqual(code, 77, out)
+        self.assertIn("only root", out)
+
+    def test_a_failure_while_the_root_is_made_is_none_of_the_archive(self):
+        mirror = {"PUMICE_MIRROR13": "http://deb.example/debian"}
+        for makes, expected in (("9", 9), ("77", 1)):
+            code, out = self.run_script("tests/root13.sh", SAYS="no space left on device", MAKES=makes, **mirror)
+            self.assertEqual(code, expected, out)
+            self.assertNotIn("SKIPPED", out)
+            self.assertIn("no space left on device", out)
+
+
+if __name__ == "__main__":
+    main()
