@@ -22,20 +22,24 @@ void pm_log(pm_log_area area, const char *format, ...)
 {
     if (!pm_log_on(area))
         return;
+    flockfile(stderr);             /* lines stay whole whatever other threads say */
     fprintf(stderr, "[%s] ", area_names[area]);
     va_list args;
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
     fputc('\n', stderr);
+    funlockfile(stderr);
 }
 
 void pm_warn(const char *format, ...)
 {
+    flockfile(stderr);
     fputs("pumice: warning: ", stderr);
     va_list args;
     va_start(args, format);
     vfprintf(stderr, format, args);
     va_end(args);
     fputc('\n', stderr);
+    funlockfile(stderr);
 }

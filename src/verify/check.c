@@ -1,4 +1,4 @@
-/* verify/check.c - running checks and comparing what comes out. */
+/* verify/check.c - what a check is called, its memory, and what it should give. */
 #include "verify/check.h"
 
 #include "base/alloc.h"
@@ -6,13 +6,10 @@
 #include "op/matmul.h"
 #include "verify/check_impl.h"
 #include "verify/vectors.h"
-#include "vk/upload.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-#define TIMED_RUNS 2u
 
 static const struct {
     const char *name;
@@ -123,7 +120,7 @@ pm_result pm_check_prepare(pm_check_run *run)
     return ops[run->check->op].prepare(run);
 }
 
-static pm_result allocate_want(pm_check_run *run)
+pm_result pm_check_allocate(pm_check_run *run)
 {
     run->want = pm_alloc(run->count, 2 * sizeof(*run->want), "references");
     run->size = run->want != NULL ? run->want + run->count : NULL;
@@ -135,7 +132,7 @@ pm_result pm_check_reference(const pm_check *check, double **want, uint64_t *cou
     pm_check_run run = {.check = check};
     PM_TRY(pm_check_prepare(&run));
     run.host = pm_alloc(1, run.used, "check");
-    pm_result result = run.host != NULL ? allocate_want(&run) : PM_ERR_NOMEM;
+    pm_result result = run.host != NULL ? pm_check_allocate(&run) : PM_ERR_NOMEM;
     if (result == PM_OK)
         result = pm_check_prepare(&run);
     pm_free(run.host);
@@ -225,13 +222,13 @@ static void compare_rest(pm_check_run *run, const uint8_t *back, pm_check_result
         }
 }
 
-static pm_result compare(pm_check_run *run, const uint8_t *back, bool live, pm_check_result *r)
+pm_result pm_check_compare(pm_check_run *run, const uint8_t *back, bool live, pm_check_result *r)
 {
     const pm_vector *vector = live ? NULL : pm_vector_find(run->check);
     double *got = pm_alloc(run->count, sizeof(*got), "check");
     if (got == NULL)
         return PM_ERR_NOMEM;
-    *r = (pm_check_result){.right = true, .bound = run->bound, .elements = run->count, .recorded = vector != NULL};
+    *r = (pm_check_result){.built = true, .right = true, .bound = run->bound, .elements = run->count, .recorded = vector != NULL};
     got_elements(run, back, got);
     if (vector != NULL)
         compare_recorded(run, vector, got, r);
@@ -240,130 +237,4 @@ static pm_result compare(pm_check_run *run, const uint8_t *back, bool live, pm_c
     compare_rest(run, back, r);
     pm_free(got);
     return PM_OK;
-}
-
-/* ------------------------------------------------------------------- run */
-
-void pm_check_profile(pm_vk_device *device, const char *op, pm_check_result *sum)
-{
-    pm_profile_row rows[256];
-    size_t count = 0;
-    sum->ns = sum->bytes = sum->flops = 0;
-    if (pm_vk_profile(device, rows, 256, &count) != PM_OK)
-        return;
-    for (size_t i = 0; i < count && i < 256; i++)
-        if (strncmp(rows[i].op, op, strlen(op)) == 0) {
-            sum->ns += rows[i].ns;
-            sum->bytes += rows[i].bytes;
-            sum->flops += rows[i].flops;
-        }
-}
-
-static pm_result time_run(pm_vk_device *device, const pm_check *check, pm_vk_commands *commands, pm_check_result *r)
-{
-    pm_check_result before, after;
-    for (uint32_t i = 0; i < TIMED_RUNS; i++) {
-        pm_check_profile(device, ops[check->op].name, &before);
-        PM_TRY(pm_vk_commands_run(commands));
-        pm_check_profile(device, ops[check->op].name, &after);
-        const uint64_t ns = after.ns - before.ns;
-        r->ns = r->ns == 0 || ns < r->ns ? ns : r->ns;
-        r->bytes = after.bytes - before.bytes;
-        r->flops = after.flops - before.flops;
-    }
-    return PM_OK;
-}
-
-/* One check with everything it holds: freed by finish(), whatever happened. */
-typedef struct session {
-    pm_vk_device *device;
-    pm_vk_buffer *buffer;
-    uint8_t *host, *back;
-    uint64_t bytes;
-} session;
-
-static pm_result run_recorded(session *s, pm_check_run *run, bool live, bool timed, pm_check_result *r)
-{
-    pm_vk_commands *commands = NULL;
-    const pm_slice all = pm_vk_buffer_slice(s->buffer, 0, run->used);
-    PM_TRY(pm_vk_recorder_end(run->recorder, &commands));
-    pm_result result = pm_vk_upload(s->device, all, s->host, run->used);
-    if (result == PM_OK)
-        result = pm_vk_commands_run(commands);
-    if (result == PM_OK)
-        result = pm_vk_download(s->device, s->back, all, run->used);
-    if (result == PM_OK)
-        result = compare(run, s->back, live, r);
-    if (result == PM_OK && timed)
-        result = time_run(s->device, run->check, commands, r);
-    pm_vk_commands_destroy(commands);
-    return result;
-}
-
-static pm_result run_one(session *s, const pm_check *check, bool live, bool timed, pm_check_result *r)
-{
-    pm_check_run run = {.check = check};
-    PM_TRY(pm_check_prepare(&run)); /* its sizes */
-    for (uint64_t i = 0; i < run.used; i += 4) /* memory that nobody wrote is a NaN */
-        memcpy(s->host + i, &(uint32_t){CHECK_CANARY}, 4);
-    run.buffer = s->buffer;
-    run.host = s->host;
-    pm_result result = pm_vk_recorder_create(s->device, &run.recorder);
-    if (result == PM_OK && (live || pm_vector_find(check) == NULL))
-        result = allocate_want(&run);
-    if (result == PM_OK)
-        result = pm_check_prepare(&run);
-    if (result == PM_OK)
-        result = run_recorded(s, &run, live, timed, r);
-    pm_vk_recorder_destroy(run.recorder);
-    pm_free(run.want);
-    return result;
-}
-
-/* Lays out and records all, so that the pipelines are compiled together. */
-static pm_result draw(session *s, const pm_check *checks, uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        pm_check_run run = {.check = &checks[i], .buffer = s->buffer};
-        pm_result result = pm_vk_recorder_create(s->device, &run.recorder);
-        if (result == PM_OK)
-            result = pm_check_prepare(&run);
-        pm_vk_recorder_destroy(run.recorder);
-        PM_TRY(result);
-    }
-    return pm_vk_pipelines_build(s->device, NULL, NULL);
-}
-
-static pm_result run_all(session *s, const pm_check *checks, uint32_t count, bool live, bool timed,
-                         pm_check_result *results)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        pm_check_run run = {.check = &checks[i]};
-        PM_TRY(pm_check_prepare(&run));
-        s->bytes = run.used > s->bytes ? run.used : s->bytes;
-    }
-    PM_TRY(pm_vk_buffer_create(s->device, s->bytes, PM_VK_DEVICE, "check", &s->buffer));
-    s->host = pm_alloc(1, s->bytes, "check");
-    s->back = pm_alloc(1, s->bytes, "check");
-    if (s->host == NULL || s->back == NULL)
-        return PM_ERR_NOMEM;
-    PM_TRY(draw(s, checks, count));
-    for (uint32_t i = 0; i < count; i++)
-        PM_TRY(run_one(s, &checks[i], live, timed, &results[i]));
-    return PM_OK;
-}
-
-pm_result pm_checks_run(pm_vk_device *device, const pm_check *checks, uint32_t count, bool live, bool timed,
-                        pm_check_result *results)
-{
-    session s = {.device = device};
-    for (uint32_t i = 0; i < count; i++)
-        pm_assert(pm_check_lacks(&checks[i], pm_vk_device_caps(device)) == NULL);
-    if (count == 0)
-        return PM_OK;
-    const pm_result result = run_all(&s, checks, count, live, timed, results);
-    pm_vk_buffer_destroy(s.buffer);
-    pm_free(s.host);
-    pm_free(s.back);
-    return result;
 }

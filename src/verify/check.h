@@ -38,6 +38,7 @@ typedef struct pm_check {
 } pm_check;
 
 typedef struct pm_check_result {
+    bool built;                    /* the driver compiled it; else it did not run, and is not right */
     bool right;
     double error;                  /* worst |got - expected| / sum of |terms| */
     double bound;                  /* on it; 0 = exact */
@@ -57,11 +58,13 @@ void pm_check_shape(const pm_check *check, char *text, size_t capacity);
 /* NULL, or why the check cannot run here. */
 const char *pm_check_lacks(const pm_check *check, const pm_vk_caps *caps);
 
-/* Runs all: their pipelines are compiled first, together. results: [count]. Checks that
- * pm_check_lacks() refuses are asserted not to be there.
- * live: never compares with recorded results. timed: runs each twice more, for its time;
- * wants a device that profiles.
- * Errors: those of the device and of memory; a wrong result is none. */
+/* Runs all. results: [count]. Checks that pm_check_lacks() refuses are asserted not to be there.
+ * Drivers that compile when a kernel first runs, on the thread of a queue, are CPU drivers: there
+ * the checks are shared out to one device object, and so one queue, for each core.
+ * live: never compares with recorded results. timed: when all have run, runs each twice more,
+ * one after the other, for its time; wants a device that profiles.
+ * Errors: those of the device and of memory; a wrong result is none, nor is a kernel that the
+ * driver does not compile. */
 PM_MUST_USE pm_result pm_checks_run(pm_vk_device *device, const pm_check *checks, uint32_t count, bool live, bool timed,
                                     pm_check_result *results);
 

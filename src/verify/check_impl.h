@@ -44,6 +44,11 @@ PM_MUST_USE pm_result pm_check_prepare(pm_check_run *run);
 
 /* ns, bytes and flops of the device's profile for all runs of the op so far; else zeros. */
 void pm_check_profile(pm_vk_device *device, const char *op, pm_check_result *sum);
+/* Room for the reference, behind which lie its sizes: want is the caller's to free. */
+PM_MUST_USE pm_result pm_check_allocate(pm_check_run *run);
+
+/* back: the memory of run->host after the op ran. live: never with recorded results. */
+PM_MUST_USE pm_result pm_check_compare(pm_check_run *run, const uint8_t *back, bool live, pm_check_result *result);
 
 /* The next piece of memory; its place in the host's image, or NULL. */
 void *pm_check_take(pm_check_run *run, uint64_t bytes, pm_slice *slice);

@@ -209,9 +209,23 @@ static pm_result create_queries(pm_vk_commands *c, const pm_vk_recorder *r)
     return PM_OK;
 }
 
+static pm_result build_pipelines(const pm_vk_recorder *r)
+{
+    const pm_vk_pipeline **list = pm_alloc(r->count > 0 ? r->count : 1, sizeof(*list), "pipelines");
+    uint32_t count = 0;
+    if (list == NULL)
+        return PM_ERR_NOMEM;
+    for (uint32_t i = 0; i < r->count; i++)
+        if (r->nodes[i].pipeline != NULL)
+            list[count++] = r->nodes[i].pipeline;
+    const pm_result result = pm_vk_pipelines_build_these(r->device, list, count);
+    pm_free(list);
+    return result;
+}
+
 pm_result pm_vk_recorder_end(pm_vk_recorder *recorder, pm_vk_commands **out)
 {
-    PM_TRY(pm_vk_pipelines_build(recorder->device, NULL, NULL));
+    PM_TRY(build_pipelines(recorder));
     pm_vk_commands *c = pm_alloc(1, sizeof(*c), "commands");
     if (c == NULL)
         return PM_ERR_NOMEM;

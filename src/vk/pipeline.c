@@ -222,7 +222,8 @@ static pm_result build(pm_vk_device *d, pm_vk_pipeline *pipeline)
 
 typedef struct build_work {
     pm_vk_device *device;
-    uint32_t first, count;         /* of the table's list */
+    pm_vk_pipeline **list;
+    uint32_t count;
     _Atomic uint32_t done;
     pm_progress *progress;
     void *context;
@@ -232,32 +233,82 @@ typedef struct build_work {
 static pm_result build_one(void *context, uint32_t index)
 {
     build_work *work = context;
-    PM_TRY(build(work->device, work->device->pipelines->list[work->first + index]));
+    pm_vk_pipeline *pipeline = work->list[index];
+    const pm_result result = build(work->device, pipeline);
+    pipeline->failed = result != PM_OK;
     const uint32_t done = atomic_fetch_add(&work->done, 1) + 1;
     if (work->progress != NULL && pthread_equal(pthread_self(), work->caller))
         work->progress(work->context, "pipelines", (double)done / work->count);
-    return PM_OK;
+    return result;
 }
 
-pm_result pm_vk_pipelines_build(pm_vk_device *d, pm_progress *progress, void *context)
+static pm_result build_list(pm_vk_device *d, pm_vk_pipeline **list, uint32_t count, pm_progress *progress,
+                            void *context)
 {
-    pm_vk_pipeline_table *table;
-    PM_TRY(table_get(d, &table));
-    const uint32_t count = table->count - table->built;
+    pm_vk_pipeline_table *table = d->pipelines;
     if (count == 0)
         return PM_OK;
     if (table->cache == VK_NULL_HANDLE)
         PM_TRY(pm_vk_cache_load(d, &table->cache));
     if (progress != NULL)
         progress(context, "pipelines", 0.0);
-    build_work work = {.device = d, .first = table->built, .count = count, .progress = progress, .context = context,
+    build_work work = {.device = d, .list = list, .count = count, .progress = progress, .context = context,
                        .caller = pthread_self()};
     PM_TRY(pm_thread_for(0, count, build_one, &work));
-    table->built = table->count;
     if (progress != NULL)
         progress(context, "pipelines", 1.0);
     pm_vk_cache_save(d, table->cache);
     return PM_OK;
+}
+
+/* Room for `count` pipelines, NULL where there is none. */
+static pm_vk_pipeline **make_list(uint32_t count)
+{
+    return pm_alloc(count > 0 ? count : 1, sizeof(pm_vk_pipeline *), "pipelines");
+}
+
+pm_result pm_vk_pipelines_build(pm_vk_device *d, pm_progress *progress, void *context)
+{
+    pm_vk_pipeline_table *table;
+    uint32_t count = 0;
+    PM_TRY(table_get(d, &table));
+    if (table->built == table->count)
+        return PM_OK;
+    pm_vk_pipeline **list = make_list(table->count - table->built);
+    if (list == NULL)
+        return PM_ERR_NOMEM;
+    for (uint32_t i = table->built; i < table->count; i++)
+        if (table->list[i]->handle == VK_NULL_HANDLE && !table->list[i]->failed)
+            list[count++] = table->list[i];
+    const pm_result result = build_list(d, list, count, progress, context);
+    if (result == PM_OK)
+        table->built = table->count;
+    pm_free(list);
+    return result;
+}
+
+pm_result pm_vk_pipelines_build_these(pm_vk_device *d, const pm_vk_pipeline *const *wanted, uint32_t wanted_count)
+{
+    pm_vk_pipeline **list = NULL;
+    uint32_t count = 0, missing = 0;
+    for (uint32_t i = 0; i < wanted_count; i++)
+        missing += wanted[i]->handle == VK_NULL_HANDLE;
+    if (missing == 0)
+        return PM_OK;
+    list = make_list(d->pipelines->count);
+    if (list == NULL)
+        return PM_ERR_NOMEM;
+    for (uint32_t t = 0; t < d->pipelines->count; t++) {
+        pm_vk_pipeline *pipeline = d->pipelines->list[t];
+        bool is_wanted = false;
+        for (uint32_t i = 0; i < wanted_count && pipeline->handle == VK_NULL_HANDLE; i++)
+            is_wanted |= wanted[i] == pipeline;
+        if (is_wanted)
+            list[count++] = pipeline;
+    }
+    const pm_result result = build_list(d, list, count, NULL, NULL);
+    pm_free(list);
+    return result;
 }
 
 void pm_vk_pipelines_finish(pm_vk_device *d)

@@ -9,6 +9,7 @@ struct pm_vk_pipeline {
     pm_vk_pipeline_key key;
     VkPipelineLayout layout;       /* borrowed */
     VkPipeline handle;             /* VK_NULL_HANDLE until built */
+    bool failed;                   /* the last time it was tried */
 };
 
 #define PM_VK_LAYOUTS_MAX 32       /* push sizes of 4 .. 128 bytes */
@@ -20,6 +21,11 @@ typedef struct pm_vk_pipeline_table {
     VkPipelineLayout layouts[PM_VK_TEXELS_MAX + 1][PM_VK_LAYOUTS_MAX + 1]; /* [texels][push_bytes / 4] */
     VkPipelineCache cache;
 } pm_vk_pipeline_table;
+
+/* Compiles those of `wanted` that are not built, in parallel; tries again what failed before.
+ * Errors: as pm_vk_pipelines_build(). */
+PM_MUST_USE pm_result pm_vk_pipelines_build_these(pm_vk_device *device, const pm_vk_pipeline *const *wanted,
+                                                  uint32_t count);
 
 /* Of all modules that are served: names the file on disk. */
 uint64_t pm_shader_hash(void);

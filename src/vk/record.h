@@ -3,7 +3,7 @@
  * A recorder collects dispatches with the byte ranges each reads and writes, and
  * puts a barrier before a dispatch only when one of its ranges overlaps a range
  * that an earlier dispatch since the last barrier wrote (read after write, write
- * after write) or read (write after read). pm_vk_recorder_end() builds the missing
+ * after write) or read (write after read). pm_vk_recorder_end() builds its missing
  * pipelines in parallel, then records command buffers. Replaying them allocates
  * nothing. Submissions are bounded: the commands are cut at segment marks, and as
  * many segments, of one list or of lists submitted together, go into one submission
@@ -54,7 +54,7 @@ PM_MUST_USE pm_result pm_vk_record_write(pm_vk_recorder *recorder, pm_slice dst,
 /* A submission may end here (between layers, say). */
 void pm_vk_record_segment(pm_vk_recorder *recorder);
 
-/* Builds pipelines, records, and empties the recorder. *out: owned. */
+/* Builds its pipelines, records, and empties the recorder. *out: owned. */
 PM_MUST_USE pm_result pm_vk_recorder_end(pm_vk_recorder *recorder, pm_vk_commands **out);
 void pm_vk_commands_destroy(pm_vk_commands *commands); /* NULL is fine; waits */
 
