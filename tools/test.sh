@@ -80,13 +80,14 @@ build() {
   cmake --build "$folder" -- --quiet
 }
 
-# run FOLDER title ctest-options... The reasons of what was skipped stand above ctest's summary.
+# run FOLDER title ctest-options... What ran by variant and driver, and the reasons of what was skipped, stand
+# above ctest's summary.
 run() {
   local folder=$1 log=$1/ctest.log status=0
   stage "$2"
   shift 2
   (cd "$folder" && ctest --output-on-failure -j "$jobs" "$@" 2>&1) | tee "$log" | sed -u '/% tests passed/,$d' || status=$?
-  grep -ihoE '^ *skipped: .*' "$folder/Testing/Temporary/LastTest.log" | sort | uniq -c || true
+  python3 "$root/tests/report.py" "$folder/Testing/Temporary/LastTest.log" || true
   sed -n '/% tests passed/,$p' "$log"
   return "$status"
 }

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -45,6 +46,7 @@ class TestSh(Script):
     def setUp(self):
         super().setUp()
         self.copy("tools/test.sh")
+        self.copy("tests/report.py")
         self.write("tools/setup.sh", "exit ${SETUP:-0}")
         self.write("tools/swiftshader.sh", "exit 1")
         self.write("tests/root13.sh", "exit ${ROOT13:-0}")
@@ -73,6 +75,33 @@ class TestSh(Script):
             self.assertEqual(self.table(out)[-1], stage)
             self.assertEqual(len(self.table(out)), count, out)
             self.assertEqual(out.splitlines()[-1], f"FAILED: {stage} (exit status 9)")
+
+
+class Report(Script):
+    """tests/report.py, from logs as ctest writes them."""
+
+    def report(self, *tests):
+        self.write("log", "".join(f"1/2 Testing: {name}\n{output}\n" for name, output in tests))
+        done = subprocess.run([sys.executable, os.path.join(SOURCE, "tests/report.py"), self.path("log")], check=False,
+                              stdout=subprocess.PIPE, text=True)
+        return done.returncode, done.stdout.splitlines()
+
+    def test_cases_of_a_variant_stand_by_driver_and_skips_with_their_reasons(self):
+        code, lines = self.report(
+            ("op.matmul.lavapipe", "  matmul rows1      3 cases,    700 elements, worst error 1.5e-07"),
+            ("op.quantise.lavapipe", "  matmul rows1      2 cases,     10 elements, worst error 2.5e-07"),
+            ("op.matmul.swiftshader", "  matmul rows2      4 cases,    700 elements, worst error 0.0e+00\n"
+                                      "skipped: matmul lanes1: subgroups of 8 with shuffle (6 cases)"),
+            ("mutants.swiftshader", "killed 3 of 4 mutants on swiftshader in 9 s, 2 controls"))
+        self.assertEqual(code, 0)
+        self.assertEqual([line.split() for line in lines], [
+            ["cases", "lavapipe", "swiftshader", "worst", "error"], ["matmul", "rows1", "5", "-", "2.5e-07"],
+            ["matmul", "rows2", "-", "4", "0.0e+00"],
+            "skipped on swiftshader: matmul lanes1: subgroups of 8 with shuffle (6 cases)".split(),
+            "killed 3 of 4 mutants on swiftshader in 9 s, 2 controls".split()])
+
+    def test_a_log_without_cases_is_a_failure(self):
+        self.assertEqual(self.report(("unit.hash", "nothing"))[0], 1)
 
 
 class Root13(Script):
