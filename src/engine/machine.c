@@ -56,13 +56,15 @@ static void add_weights(const pm_linear *linear, pm_weight *list, uint32_t *coun
     }
 }
 
-/* The kernels that the plans are about to pick are right on this device, or off. */
-static pm_result check_kernels(pm_engine *e, const pm_model *model)
+/* Begins to find out which kernels that the model's plans would pick are right on this device. */
+static pm_result begin_self_test(pm_engine *e, const pm_model *model, const pm_gguf *gguf, pm_start_test **test)
 {
+    pm_weights shapes;
     pm_weight weights[START_WEIGHTS_MAX];
+    PM_TRY(pm_weights_describe(gguf, &model->hparams, e->context, &shapes));
     pm_start start = {
         .weights = weights,
-        .embedding = model->weights.embedding.type,
+        .embedding = shapes.embedding.type,
         .dim = model->hparams.dim,
         .hidden = model->hparams.hidden,
         .vocab = model->hparams.vocab,
@@ -72,15 +74,16 @@ static pm_result check_kernels(pm_engine *e, const pm_model *model)
         .layout = model->layout,
         .deterministic = e->params.deterministic,
     };
-    add_weights(&model->weights.output, weights, &start.weight_count);
+    add_weights(&shapes.output, weights, &start.weight_count);
     for (uint32_t layer = 0; layer < model->hparams.layers; layer++) {
-        const pm_layer_weights *w = &model->weights.layers[layer];
+        const pm_layer_weights *w = &shapes.layers[layer];
         add_weights(&w->qkv, weights, &start.weight_count);
         add_weights(&w->attention_out, weights, &start.weight_count);
         add_weights(&w->gate_up, weights, &start.weight_count);
         add_weights(&w->down, weights, &start.weight_count);
     }
-    return pm_start_verify(e->device, &start);
+    pm_weights_finish(&shapes);
+    return pm_start_test_begin(e->device, &start, test);
 }
 
 static pm_result create_plans(pm_engine *e, pm_model *model, uint32_t outs_max)
@@ -109,12 +112,40 @@ static pm_result load_weights(pm_engine *e, pm_model *model, const pm_gguf *gguf
                            &model->weights);
 }
 
-/* Pages, kernels and plans of a model whose weights are there. */
-static pm_result open_model(pm_engine *e, pm_model *model, uint32_t slots, uint32_t outs_max)
+static pm_result create_pages(pm_engine *e, pm_model *model, uint32_t slots)
 {
-    PM_TRY(pm_kv_store_init(&model->kv, e->device, &model->layout, model->hparams.layers, e->pages, slots));
-    PM_TRY(check_kernels(e, model));
-    return create_plans(e, model, outs_max);
+    return pm_kv_store_init(&model->kv, e->device, &model->layout, model->hparams.layers, e->pages, slots);
+}
+
+/* Weights and pages; draft may be NULL. */
+static pm_result load(pm_engine *e, const pm_gguf *gguf, const pm_gguf *draft)
+{
+    PM_TRY(load_weights(e, &e->model, gguf));
+    if (draft != NULL)
+        PM_TRY(load_weights(e, &e->draft.model, draft));
+    if (e->pages == 0) /* else they are as they were before the device was lost */
+        PM_TRY(size_pool(e));
+    PM_TRY(create_pages(e, &e->model, e->slots));
+    return draft != NULL ? create_pages(e, &e->draft.model, 0) : PM_OK;
+}
+
+static pm_result recreate_plans(pm_engine *e)
+{
+    pm_plans_destroy(e->model.plans);
+    e->model.plans = NULL;
+    return create_plans(e, &e->model, e->score_rows);
+}
+
+/* The plans of the draft model, whose kernels are tested first. */
+static pm_result plan_draft(pm_engine *e, const pm_gguf *gguf)
+{
+    pm_start_test *test = NULL;
+    bool changed = false;
+    PM_TRY(begin_self_test(e, &e->draft.model, gguf, &test));
+    PM_TRY(pm_start_test_end(test, PM_OK, &changed));
+    if (changed)
+        PM_TRY(recreate_plans(e));
+    return create_plans(e, &e->draft.model, e->max_seqs);
 }
 
 static void close_model(pm_model *model)
@@ -130,13 +161,15 @@ pm_result pm_engine_open_device(pm_engine *e, const pm_gguf *gguf, const pm_gguf
     const pm_engine_params *p = &e->params;
     PM_TRY(pm_vk_device_open(p->device, p->profile, &e->device));
     pm_vk_device_limit_submissions(e->device, p->submit_ms);
-    PM_TRY(load_weights(e, &e->model, gguf));
-    if (draft != NULL)
-        PM_TRY(load_weights(e, &e->draft.model, draft));
-    if (e->pages == 0) /* else they are as they were before the device was lost */
-        PM_TRY(size_pool(e));
-    PM_TRY(open_model(e, &e->model, e->slots, e->score_rows));
-    return draft != NULL ? open_model(e, &e->draft.model, 0, e->max_seqs) : PM_OK;
+    pm_start_test *test = NULL;
+    PM_TRY(begin_self_test(e, &e->model, gguf, &test));
+    const pm_result loaded = load(e, gguf, draft); /* meanwhile, with what the plans pick if all is right */
+    const pm_result planned = loaded == PM_OK ? create_plans(e, &e->model, e->score_rows) : loaded;
+    bool changed = false;
+    PM_TRY(pm_start_test_end(test, loaded, &changed));
+    if (changed || planned != PM_OK)
+        PM_TRY(recreate_plans(e));
+    return draft != NULL ? plan_draft(e, draft) : PM_OK;
 }
 
 void pm_engine_close_device(pm_engine *e)

@@ -189,6 +189,13 @@ static bool is_tied(const loader *l)
     return pm_gguf_tensor_find(l->gguf, "output.weight") == NULL;
 }
 
+static void tie(const loader *l)
+{
+    pm_weights *w = l->weights;
+    if (is_tied(l))
+        w->output = (pm_linear){.part = {w->embedding}, .part_count = 1, .n = w->embedding.n, .k = w->embedding.k};
+}
+
 static pm_result describe(loader *l, uint32_t context)
 {
     const pm_hparams *h = l->hparams;
@@ -236,8 +243,7 @@ static pm_result allocate(loader *l)
             offset += l->places[i].bytes;
         }
     }
-    if (is_tied(l))
-        w->output = (pm_linear){.part = {w->embedding}, .part_count = 1, .n = w->embedding.n, .k = w->embedding.k};
+    tie(l);
     return PM_OK;
 }
 
@@ -368,24 +374,41 @@ static uint64_t step_bytes(const pm_weights *w, uint32_t layers)
     return bytes;
 }
 
+static pm_result describe_all(loader *l, uint32_t context)
+{
+    *l->weights = (pm_weights){0};
+    l->weights->layers = pm_alloc(l->hparams->layers, sizeof(*l->weights->layers), "layers");
+    return l->weights->layers != NULL ? describe(l, context) : PM_ERR_NOMEM;
+}
+
+static pm_result finish_loader(loader *l, pm_result result)
+{
+    pm_free(l->places);
+    pm_free(l->jobs);
+    if (result != PM_OK)
+        pm_weights_finish(l->weights);
+    return result;
+}
+
+pm_result pm_weights_describe(const pm_gguf *gguf, const pm_hparams *hparams, uint32_t context, pm_weights *out)
+{
+    loader l = {.gguf = gguf, .hparams = hparams, .weights = out};
+    const pm_result result = describe_all(&l, context);
+    tie(&l);
+    return finish_loader(&l, result);
+}
+
 pm_result pm_weights_load(pm_vk_device *device, const pm_gguf *gguf, const pm_hparams *hparams, uint32_t context,
                           pm_progress *progress, void *progress_context, pm_weights *out)
 {
-    *out = (pm_weights){0};
     loader l = {.device = device, .gguf = gguf, .hparams = hparams, .weights = out,
                 .progress = progress, .progress_context = progress_context};
-    out->layers = pm_alloc(hparams->layers, sizeof(*out->layers), "layers");
-    pm_result result = out->layers == NULL ? PM_ERR_NOMEM : describe(&l, context);
+    pm_result result = describe_all(&l, context);
     if (result == PM_OK)
         result = allocate(&l);
     if (result == PM_OK)
         result = fill(&l, context);
-    pm_free(l.places);
-    pm_free(l.jobs);
-    if (result != PM_OK) {
-        pm_weights_finish(out);
-        return result;
-    }
+    PM_TRY(finish_loader(&l, result));
     out->step_bytes = step_bytes(out, hparams->layers);
     return PM_OK;
 }

@@ -40,6 +40,12 @@ typedef struct pm_weights {
     uint32_t buffer_count;
 } pm_weights;
 
+/* Types and shapes alone, before anything is loaded: slices are empty. *out: pm_weights_finish().
+ * Errors: PM_ERR_FORMAT (a tensor is missing, or has another shape than expected), PM_ERR_UNSUP
+ * (its type), PM_ERR_NOMEM. */
+PM_MUST_USE pm_result pm_weights_describe(const pm_gguf *gguf, const pm_hparams *hparams, uint32_t context,
+                                          pm_weights *out);
+
 /* Uploads and repacks every tensor. context: positions of the rope table.
  * Errors: PM_ERR_FORMAT (a tensor is missing, or has another shape than expected),
  * PM_ERR_UNSUP (its type), PM_ERR_DEVMEM, PM_ERR_NOMEM, PM_ERR_DEVICE, PM_ERR_LOST. */

@@ -10,6 +10,7 @@
 #include "verify/check_impl.h"
 
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,17 +28,25 @@
 typedef struct tested {
     pm_check check;
     bool known;                    /* by an earlier start or by this one */
-    bool right;
+    bool built, right;
     char detail[160];
 } tested;
 
-typedef struct self_test {
-    pm_vk_device *device;
-    const pm_start *start;
+struct pm_start_test {
+    pm_vk_device *device;          /* on which checks run, and are picked */
+    pm_vk_device *engine;          /* of the caller */
+    pm_start start;
+    pm_weight *weights;            /* of start; owned */
+    pthread_t thread;              /* runs the test on a device of its own */
+    bool has_thread;
+    bool ended;                    /* with this result and message */
+    pm_result result;
+    char message[512];
+    uint64_t run_ns;               /* the test took */
     char *file;                    /* lines of earlier starts; owned; NULL = none */
     uint32_t count, fresh;         /* fresh: run by this start */
     tested list[CHECKS_MAX];
-} self_test;
+};
 
 static void line_of(const tested *t, char line[LINE_MAX_BYTES])
 {
@@ -49,12 +58,12 @@ static void line_of(const tested *t, char line[LINE_MAX_BYTES])
 
 /* ------------------------------------------------------------------ file */
 
-static bool results_path(const self_test *s, char path[PATH_MAX])
+static bool results_path(const pm_start_test *s, char path[PATH_MAX])
 {
-    return pm_vk_device_cache_path(s->device, "verified", "txt", path, PATH_MAX) == PM_OK;
+    return pm_vk_device_cache_path(s->engine, "verified", "txt", path, PATH_MAX) == PM_OK;
 }
 
-static void read_results(self_test *s)
+static void read_results(pm_start_test *s)
 {
     char path[PATH_MAX];
     pm_file_map map = {0};
@@ -69,7 +78,7 @@ static void read_results(self_test *s)
 }
 
 /* What an earlier start found. */
-static void look_up(const self_test *s, tested *t)
+static void look_up(const pm_start_test *s, tested *t)
 {
     char line[LINE_MAX_BYTES];
     line_of(t, line);
@@ -78,13 +87,14 @@ static void look_up(const self_test *s, tested *t)
         return;
     found += strlen(line);
     t->known = strncmp(found, "right\n", 6) == 0 || strncmp(found, "wrong ", 6) == 0;
+    t->built = true;               /* what does not compile is not written: it is tried again */
     t->right = found[0] == 'r';
     if (t->known && !t->right)
         snprintf(t->detail, sizeof(t->detail), "%.*s", (int)strcspn(found + 6, "\n"), found + 6);
 }
 
 /* Old lines, then new ones. A failure is only logged: the next start tests again. */
-static void write_results(const self_test *s)
+static void write_results(const pm_start_test *s)
 {
     char path[PATH_MAX];
     const size_t old_bytes = s->file != NULL ? strlen(s->file) : strlen(FILE_HEAD);
@@ -101,7 +111,7 @@ static void write_results(const self_test *s)
         tested before = {.check = t->check};
         look_up(s, &before);
         line_of(t, line);
-        if (!before.known)
+        if (!before.known && t->built)
             used += (size_t)snprintf(text + used, capacity - used, "%s%s%s\n", line, t->right ? "right" : "wrong ",
                                      t->right ? "" : t->detail);
     }
@@ -112,7 +122,7 @@ static void write_results(const self_test *s)
 
 /* ------------------------------------------------------------- the checks */
 
-static bool has_check(const self_test *s, const pm_check *check)
+static bool has_check(const pm_start_test *s, const pm_check *check)
 {
     for (uint32_t i = 0; i < s->count; i++) {
         const pm_check *c = &s->list[i].check;
@@ -123,7 +133,7 @@ static bool has_check(const self_test *s, const pm_check *check)
     return false;
 }
 
-static void add(self_test *s, pm_check check)
+static void add(pm_start_test *s, pm_check check)
 {
     pm_assert(s->count < CHECKS_MAX);
     if (has_check(s, &check))
@@ -138,12 +148,12 @@ static uint32_t next_rows(uint32_t rows, uint32_t rows_max)
     return rows >= rows_max ? 0 : rows * 2 < rows_max ? rows * 2 : rows_max;
 }
 
-static pm_result add_matmul(self_test *s, const pm_weight *weight)
+static pm_result add_matmul(pm_start_test *s, const pm_weight *weight)
 {
     const pm_vk_caps *caps = pm_vk_device_caps(s->device);
-    for (uint32_t rows = 1; rows != 0; rows = next_rows(rows, s->start->rows_max)) {
+    for (uint32_t rows = 1; rows != 0; rows = next_rows(rows, s->start.rows_max)) {
         pm_check check = {.op = PM_CHECK_MATMUL, .type = weight->type, .rows = rows, .n = weight->n, .k = weight->k,
-                          .deterministic = s->start->deterministic};
+                          .deterministic = s->start.deterministic};
         pm_matmul m = pm_check_matmul_shape(&check);
         PM_TRY(pm_matmul_pick(caps, &m, &check.variant));
         check.rows = rows < TEST_ROWS_MAX ? rows : TEST_ROWS_MAX;
@@ -158,9 +168,9 @@ static pm_result add_matmul(self_test *s, const pm_weight *weight)
     return PM_OK;
 }
 
-static pm_result add_attention(self_test *s)
+static pm_result add_attention(pm_start_test *s)
 {
-    const pm_start *p = s->start;
+    const pm_start *p = &s->start;
     for (uint32_t rows = 1; rows != 0; rows = rows == 1 && p->rows_max > 1 ? 6 : 0) {
         pm_check check = {.op = PM_CHECK_ATTENTION, .type = p->layout.type, .rows = rows, .past = TEST_PAST,
                           .heads = p->heads, .kv_heads = p->layout.kv_heads, .head_dim = p->layout.head_dim,
@@ -177,9 +187,9 @@ static pm_result add_attention(self_test *s)
 }
 
 /* All that would be used now. */
-static pm_result add_used(self_test *s)
+static pm_result add_used(pm_start_test *s)
 {
-    const pm_start *p = s->start;
+    const pm_start *p = &s->start;
     add(s, (pm_check){.op = PM_CHECK_EMBEDDING, .type = p->embedding, .rows = 5, .n = TEST_N, .k = TEST_K});
     add(s, (pm_check){.op = PM_CHECK_RMSNORM, .rows = 3, .k = p->dim});
     add(s, (pm_check){.op = PM_CHECK_SWIGLU, .rows = 2, .k = p->hidden});
@@ -192,7 +202,7 @@ static pm_result add_used(self_test *s)
 /* -------------------------------------------------------------------- run */
 
 /* Runs what is not known yet. */
-static pm_result run_unknown(self_test *s)
+static pm_result run_unknown(pm_start_test *s)
 {
     uint32_t count = 0;
     pm_check *checks = pm_alloc(s->count, sizeof(*checks), "self-test");
@@ -208,6 +218,7 @@ static pm_result run_unknown(self_test *s)
         if (t->known)
             continue;
         t->known = true;
+        t->built = results[next].built;
         t->right = results[next].right;
         snprintf(t->detail, sizeof(t->detail), "%s", results[next++].detail);
     }
@@ -217,60 +228,172 @@ static pm_result run_unknown(self_test *s)
     return result;
 }
 
-/* Takes a wrong variant out of its table. */
-static pm_result switch_off(self_test *s, const tested *t)
+static pm_variant_table table_of(const pm_check *c)
+{
+    return c->op == PM_CHECK_MATMUL ? PM_VARIANTS_MATMUL : PM_VARIANTS_ATTENTION;
+}
+
+static bool has_variants(const pm_check *c)
+{
+    return c->op == PM_CHECK_MATMUL || c->op == PM_CHECK_ATTENTION;
+}
+
+/* Takes a wrong variant out of its table on the device that the test runs on; *changed where it was in. */
+static pm_result switch_off(pm_start_test *s, const tested *t, bool *changed)
 {
     const pm_device_info *info = pm_vk_device_info(s->device);
     const pm_check *c = &t->check;
-    if (c->op != PM_CHECK_MATMUL && c->op != PM_CHECK_ATTENTION)
+    if (!has_variants(c))
         return pm_fail(PM_ERR_UNSUP, "self-test: %s (%s) gets %s of type %s wrong, for which there is one way only: %s",
                        info->name, info->driver, pm_check_op_name(c->op), pm_check_type_name(c), t->detail);
-    const pm_variant_table table = c->op == PM_CHECK_MATMUL ? PM_VARIANTS_MATMUL : PM_VARIANTS_ATTENTION;
-    if (pm_variant_is_off(pm_vk_device_caps(s->device), table, c->type, c->variant))
-        return PM_OK;
-    pm_warn("self-test: %s (%s) gets variant %s of %s wrong for type %s: %s; it is off, another serves", info->name,
-            info->driver, pm_check_variant_name(c), pm_check_op_name(c->op), pm_check_type_name(c), t->detail);
-    pm_variant_switch_off(s->device, table, c->type, c->variant);
+    *changed |= !pm_variant_is_off(pm_vk_device_caps(s->device), table_of(c), c->type, c->variant);
+    pm_variant_switch_off(s->device, table_of(c), c->type, c->variant);
     return PM_OK;
 }
 
 /* Until all that is picked is known, and either right or forced by hand. */
-static pm_result run(self_test *s)
+static pm_result run(pm_start_test *s)
 {
-    for (uint32_t before = UINT32_MAX; before != s->count;) {
-        before = s->count;
+    for (bool changed = true; changed;) {
+        changed = false;
         PM_TRY(add_used(s));
         PM_TRY(run_unknown(s));
         for (uint32_t i = 0; i < s->count; i++)
             if (!s->list[i].right)
-                PM_TRY(switch_off(s, &s->list[i]));
+                PM_TRY(switch_off(s, &s->list[i], &changed));
     }
     return PM_OK;
 }
 
-pm_result pm_start_verify(pm_vk_device *device, const pm_start *start)
+static void run_to_end(pm_start_test *s, pm_vk_device *device)
 {
-    const char *value = pm_env_get(PM_ENV_VERIFY);
     const uint64_t start_ns = pm_clock_ns();
-    if (value != NULL && strcmp(value, "0") == 0)
-        return PM_OK;
-    self_test *s = pm_alloc(1, sizeof(*s), "self-test");
-    if (s == NULL)
-        return PM_ERR_NOMEM;
     s->device = device;
-    s->start = start;
+    s->result = run(s);
+    snprintf(s->message, sizeof(s->message), "%s", s->result != PM_OK ? pm_error_message() : "");
+    s->run_ns = pm_clock_ns() - start_ns;
+    s->ended = true;
+}
+
+/* On a device object of its own; where that cannot be had, the end runs the test. */
+static void *run_apart(void *argument)
+{
+    pm_start_test *s = argument;
+    pm_vk_device *device = NULL;
+    char selector[16];
+    snprintf(selector, sizeof(selector), "%u", pm_vk_device_info(s->engine)->index);
+    if (pm_vk_device_open(selector, false, &device) == PM_OK)
+        run_to_end(s, device);
+    pm_vk_device_close(device);
+    s->device = s->engine;
+    return NULL;
+}
+
+/* ---------------------------------------------------------- begin and end */
+
+static bool is_all_known(const pm_start_test *s)
+{
+    bool known = true;
+    for (uint32_t i = 0; i < s->count; i++)
+        known &= s->list[i].known;
+    return known;
+}
+
+static pm_result begin(pm_start_test *s, const pm_start *start)
+{
+    s->start = *start;
+    s->start.weights = s->weights = pm_alloc(start->weight_count, sizeof(*s->weights), "self-test");
+    if (s->weights == NULL)
+        return PM_ERR_NOMEM;
+    memcpy(s->weights, start->weights, start->weight_count * sizeof(*s->weights));
     read_results(s);
-    const pm_result result = run(s);
-    if (result == PM_OK || result == PM_ERR_UNSUP) {
-        char message[512];
-        snprintf(message, sizeof(message), "%s", result != PM_OK ? pm_error_message() : "");
-        write_results(s);
-        if (result != PM_OK) /* writing has its own messages */
-            (void)pm_fail(result, "%s", message);
-    }
-    pm_log(PM_LOG_ENGINE, "self-test: %u kernels, %u run now: %.0f ms", s->count, s->fresh,
-           (double)(pm_clock_ns() - start_ns) * 1e-6);
+    PM_TRY(add_used(s));
+    if (pm_vk_device_caps(s->engine)->is_cpu && !is_all_known(s))
+        s->has_thread = pthread_create(&s->thread, NULL, run_apart, s) == 0;
+    if (!s->has_thread)
+        run_to_end(s, s->engine);
+    return PM_OK;
+}
+
+static void destroy(pm_start_test *s)
+{
+    pm_free(s->weights);
     pm_free(s->file);
     pm_free(s);
+}
+
+pm_result pm_start_test_begin(pm_vk_device *device, const pm_start *start, pm_start_test **out)
+{
+    const char *value = pm_env_get(PM_ENV_VERIFY);
+    *out = NULL;
+    if (value != NULL && strcmp(value, "0") == 0)
+        return PM_OK;
+    pm_start_test *s = pm_alloc(1, sizeof(*s), "self-test");
+    if (s == NULL)
+        return PM_ERR_NOMEM;
+    s->device = s->engine = device;
+    const pm_result result = begin(s, start);
+    if (result != PM_OK) {
+        destroy(s);
+        return result;
+    }
+    *out = s;
+    return PM_OK;
+}
+
+static bool is_told(const pm_start_test *s, uint32_t index)
+{
+    const pm_check *c = &s->list[index].check;
+    for (uint32_t i = 0; i < index; i++) {
+        const pm_check *other = &s->list[i].check;
+        if (!s->list[i].right && other->op == c->op && other->type == c->type && other->variant == c->variant)
+            return true;
+    }
+    return false;
+}
+
+/* Switches off on the caller's device what is wrong, with a warning for each; true where its picks change. */
+static bool apply(const pm_start_test *s)
+{
+    const pm_device_info *info = pm_vk_device_info(s->engine);
+    bool changed = false;
+    for (uint32_t i = 0; i < s->count; i++) {
+        const tested *t = &s->list[i];
+        const pm_check *c = &t->check;
+        if (!t->known || t->right || is_told(s, i) || !has_variants(c))
+            continue;
+        pm_warn("self-test: %s (%s) gets variant %s of %s wrong for type %s: %s; it is off, another serves", info->name,
+                info->driver, pm_check_variant_name(c), pm_check_op_name(c->op), pm_check_type_name(c), t->detail);
+        changed |= !pm_variant_is_off(pm_vk_device_caps(s->engine), table_of(c), c->type, c->variant);
+        pm_variant_switch_off(s->engine, table_of(c), c->type, c->variant);
+    }
+    return changed;
+}
+
+static bool end(pm_start_test *s)
+{
+    if (!s->ended)                 /* no device object could be had for it */
+        run_to_end(s, s->engine);
+    const bool changed = apply(s);
+    if (s->result == PM_OK || s->result == PM_ERR_UNSUP)
+        write_results(s);
+    pm_log(PM_LOG_ENGINE, "self-test: %u kernels, %u run now: %.0f ms%s", s->count, s->fresh, (double)s->run_ns * 1e-6,
+           s->has_thread ? " beside the engine's start" : "");
+    return changed;
+}
+
+pm_result pm_start_test_end(pm_start_test *s, pm_result meanwhile, bool *changed)
+{
+    *changed = false;
+    if (s == NULL)
+        return meanwhile;
+    if (s->has_thread)
+        pthread_join(s->thread, NULL);
+    if (meanwhile == PM_OK)
+        *changed = end(s);
+    const pm_result result = meanwhile == PM_OK ? s->result : meanwhile;
+    if (meanwhile == PM_OK && result != PM_OK)
+        (void)pm_fail(result, "%s", s->message);
+    destroy(s);
     return result;
 }

@@ -1,10 +1,13 @@
 /* verify/start.h - the self-test when an engine starts. Floor 3.
  *
  * Before anything is recorded, each kernel that the engine is about to use is run once on
- * seeded inputs and held to plain C in double (verify/check.h). A variant that fails is
+ * seeded inputs and held to plain C in double (verify/check.h). A variant that fails, or that the
+ * driver does not compile, is
  * switched off on this device, for that type, with a warning that names driver and variant;
  * what is picked in its place is then tested in turn. The results are kept in a file beside
  * the pipeline cache, for this device, driver and set of shaders: the next start reads them.
+ * On a CPU driver, whose queues compile and compute on threads of their own, the test runs on device
+ * objects of its own beside the engine's start; elsewhere it is over when its beginning returns.
  * PUMICE_VERIFY=0 leaves the test out.
  */
 #ifndef PM_VERIFY_START_H
@@ -24,8 +27,19 @@ typedef struct pm_start {
     bool deterministic;            /* see pm_engine_params */
 } pm_start;
 
-/* Errors: PM_ERR_UNSUP (no variant is left for an op, or an op that has but one way is wrong;
+typedef struct pm_start_test pm_start_test;
+
+/* start: copied. *out: for pm_start_test_end(), which must come before anything that was recorded
+ * for `device` meanwhile is believed; NULL where PUMICE_VERIFY=0.
+ * Errors: PM_ERR_UNSUP (no variant for an op), PM_ERR_NOMEM. */
+PM_MUST_USE pm_result pm_start_test_begin(pm_vk_device *device, const pm_start *start, pm_start_test **out);
+
+/* Waits for the test, switches off what is wrong, and frees it. NULL is fine.
+ * meanwhile: how what went on since the beginning ended; a failure of that is returned, with its message.
+ * *changed: something was switched off since pm_start_test_begin() returned: what was recorded is to be
+ * recorded again.
+ * Errors: PM_ERR_UNSUP (no variant is left for an op, or an op that has but one way is wrong;
  * names it and the driver), and those of devices and memory. */
-PM_MUST_USE pm_result pm_start_verify(pm_vk_device *device, const pm_start *start);
+PM_MUST_USE pm_result pm_start_test_end(pm_start_test *test, pm_result meanwhile, bool *changed);
 
 #endif /* PM_VERIFY_START_H */

@@ -235,7 +235,6 @@ static pm_result build_one(void *context, uint32_t index)
     build_work *work = context;
     pm_vk_pipeline *pipeline = work->list[index];
     const pm_result result = build(work->device, pipeline);
-    pipeline->failed = result != PM_OK;
     const uint32_t done = atomic_fetch_add(&work->done, 1) + 1;
     if (work->progress != NULL && pthread_equal(pthread_self(), work->caller))
         work->progress(work->context, "pipelines", (double)done / work->count);
@@ -278,11 +277,10 @@ pm_result pm_vk_pipelines_build(pm_vk_device *d, pm_progress *progress, void *co
     if (list == NULL)
         return PM_ERR_NOMEM;
     for (uint32_t i = table->built; i < table->count; i++)
-        if (table->list[i]->handle == VK_NULL_HANDLE && !table->list[i]->failed)
+        if (table->list[i]->handle == VK_NULL_HANDLE)
             list[count++] = table->list[i];
+    table->built = table->count;
     const pm_result result = build_list(d, list, count, progress, context);
-    if (result == PM_OK)
-        table->built = table->count;
     pm_free(list);
     return result;
 }

@@ -40,10 +40,10 @@ void pm_vk_modules_override(const pm_shader_module *modules, size_t count);
 PM_MUST_USE pm_result pm_vk_pipeline_get(pm_vk_device *device, const pm_vk_pipeline_key *key,
                                          const pm_vk_pipeline **out);
 
-/* Compiles everything asked for and not yet tried, in parallel, then saves the
+/* Compiles everything asked for since the last time, in parallel, then saves the
  * cache file if anything was new. Errors: PM_ERR_DEVICE (names module and
- * constants); what was built stays, and what failed is left to the recorder that
- * uses it. progress may be NULL; it is called on this thread. */
+ * constants); what was built stays, and what was not is left to the recorders that
+ * use it. progress may be NULL; it is called on this thread. */
 PM_MUST_USE pm_result pm_vk_pipelines_build(pm_vk_device *device, pm_progress *progress, void *context);
 
 #endif /* PM_VK_PIPELINE_H */
