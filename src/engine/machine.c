@@ -140,10 +140,11 @@ static pm_result recreate_plans(pm_engine *e)
 static pm_result plan_draft(pm_engine *e, const pm_gguf *gguf)
 {
     pm_start_test *test = NULL;
-    bool changed = false;
+    const uint32_t off = pm_vk_device_caps(e->device)->off_count;
+    bool changed;
     PM_TRY(begin_self_test(e, &e->draft.model, gguf, &test));
     PM_TRY(pm_start_test_end(test, PM_OK, &changed));
-    if (changed)
+    if (pm_vk_device_caps(e->device)->off_count != off) /* of what the model's own plans picked, maybe */
         PM_TRY(recreate_plans(e));
     return create_plans(e, &e->draft.model, e->max_seqs);
 }
