@@ -19,7 +19,7 @@
 // depend neither on its place nor on the other rows. A value v that is not finite
 // spoils the rows of its sequence that are in the same workgroup, also those that do not see it.
 // Bytes moved: keys and values once for every ROWS x HEADS queries that see them.
-// Reference: ref_attention() in tests/ref/attention.h, in double; tolerance: tests/op/test_attention.c:
+// Reference: ref_attention() in tests/ref/attention.h, in double; tolerance: tests/op/attention_check.c:
 // 1.1e-3 of the sum of |weight v| + 0.05 was the worst seen, at most 1.11 times what plain C with
 // q and the weights rounded to f16 errs by (lavapipe of Mesa 26.1).
 // Source: as attention.comp.

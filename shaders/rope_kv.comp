@@ -17,7 +17,7 @@
 // Bytes moved: rows * (2 heads + 2 kv_heads) * head_dim * 4, and the pages.
 // Reference and tolerance: tests/op/test_rope_kv.c, in double; 2e-7 of |a c| + |b s|, of which 1.2e-7 was the
 // worst seen, and half a unit where a key is rounded to f16; values to the bit. What q8_0 and q4_0 pages
-// hold: tests/op/test_attention.c, to the bit.
+// hold: tests/op/attention_case.c, to the bit.
 // Source: J. Su et al., "RoFormer", 2021, arXiv:2104.09864, section 3.4.2.
 #version 460
 #extension GL_GOOGLE_include_directive : require

@@ -46,7 +46,7 @@ typedef struct pm_attention {
  * Numerics: q.k and the running softmax in f32, one pass (online softmax); V is
  * summed in f32; with cooperative matrices q and the weights are f16. A split over
  * pages changes the order of that sum, so a split and an unsplit row differ in the
- * last bits: tests/op/test_attention.c bounds it. When deterministic, the sum is cut
+ * last bits: tests/op/attention_check.h bounds it. When deterministic, the sum is cut
  * into runs of a length that follows from kv_len_max, and every variant that takes it
  * (prefill_coopmat does not) merges the same runs in the same order: to the bit the
  * same in any batch, chunk and variant on one device. texels, which serves all batches where

@@ -228,7 +228,8 @@ pm_result pm_check_compare(pm_check_run *run, const uint8_t *back, bool live, pm
     double *got = pm_alloc(run->count, sizeof(*got), "check");
     if (got == NULL)
         return PM_ERR_NOMEM;
-    *r = (pm_check_result){.built = true, .right = true, .bound = run->bound, .elements = run->count, .recorded = vector != NULL};
+    *r = (pm_check_result){.built = true, .right = true, .bound = run->bound, .elements = run->count,
+                           .recorded = vector != NULL};
     got_elements(run, back, got);
     if (vector != NULL)
         compare_recorded(run, vector, got, r);

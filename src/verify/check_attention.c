@@ -12,7 +12,7 @@
 #define ROPE_BOUND 5e-7            /* two products and their sum, each rounded once */
 
 /* f32 sums of up to 256 terms, whose error the softmax multiplies, and exp(), which may err
- * by 3 + 2 |x| ulp (tests/op/test_attention.c); keys and values are exact in every type. */
+ * by 3 + 2 |x| ulp (tests/ref/attention.h); keys and values are exact in every type. */
 #define ATTENTION_BOUND 3e-5
 #define WEIGHTS_ERR 0.05           /* added to the terms' sum: weights err even where values cancel */
 

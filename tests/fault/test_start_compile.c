@@ -27,10 +27,7 @@ static VKAPI_ATTR VkResult VKAPI_CALL create(VkDevice device, const VkShaderModu
 static VKAPI_ATTR PFN_vkVoidFunction VKAPI_CALL proc_addr(VkDevice device, const char *name)
 {
     const PFN_vkVoidFunction function = real_proc_addr(device, name);
-    if (strcmp(name, "vkCreateShaderModule") != 0)
-        return function;
-    real_create = (PFN_vkCreateShaderModule)function;
-    return (PFN_vkVoidFunction)create;
+    return strcmp(name, "vkCreateShaderModule") == 0 ? (PFN_vkVoidFunction)create : function;
 }
 
 static pm_vk_device *keeps_the_instance; /* whose functions volk loads once, and whose caps are all devices' */
@@ -40,6 +37,7 @@ static int stand_in(void **state)
     (void)state;
     setenv("PUMICE_CACHE", "0", 1); /* what an earlier start found is not read */
     ok(pm_vk_device_open(NULL, false, &keeps_the_instance));
+    real_create = keeps_the_instance->vk.vkCreateShaderModule;
     real_proc_addr = vkGetDeviceProcAddr;
     vkGetDeviceProcAddr = proc_addr;
     return 0;
@@ -84,8 +82,9 @@ static pm_result create_engine(pm_engine **engine, char *said, size_t capacity)
     const int stderr_copy = dup(STDERR_FILENO);
     fflush(stderr);
     dup2(fileno(file), STDERR_FILENO);
-    const pm_result result = pm_engine_create(
-        &(pm_engine_params){.model_path = path, .max_context_tokens = 64, .max_batch_tokens = 16, .max_seqs = 2}, engine);
+    const pm_engine_params params = {.model_path = path, .max_context_tokens = 64, .max_batch_tokens = 16,
+                                     .max_seqs = 2};
+    const pm_result result = pm_engine_create(&params, engine);
     fflush(stderr);
     dup2(stderr_copy, STDERR_FILENO);
     close(stderr_copy);

@@ -187,6 +187,10 @@ def main():
             failures.append(f"{name}: {verdict}: {how}")
     for record in elsewhere:
         print(f"skipped: {record['name'][0]}: the fault shows on {record['drivers'][0]} only")
+    files = sorted({r["file"][0] for _, r, *_ in results})
+    for file in files:
+        here = [verdict for _, r, verdict, *_ in results if r["file"][0] == file]
+        print(f"{file:{width}}  killed {here.count('killed')} of {len(here)}")
     killed = sum(r[2] == "killed" for r in results)
     print(f"killed {killed} of {len(mutants)} mutants on {args.driver} in {time.monotonic() - start:.0f} s, "
           f"{len(keys)} controls")

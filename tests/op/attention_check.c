@@ -14,7 +14,8 @@
  * rule it errs at most twice as much as plain f16 in C, from double over the pages, and RTOL. */
 #define RTOL_COOPMAT 0x1p-10
 
-attention_call attention_call_make(const attention_case *c, const attention_data *d, uint32_t variant, bool deterministic, uint32_t row)
+attention_call attention_call_make(const attention_case *c, const attention_data *d, uint32_t variant,
+                                   bool deterministic, uint32_t row)
 {
     const uint32_t q_stride = c->heads * c->head_dim, out_stride = q_stride + 32;
     const bool alone = row < d->rows;
@@ -59,7 +60,8 @@ float *attention_call_take(attention_call *k)
     return got;
 }
 
-float *attention_run(const attention_case *c, const attention_data *d, uint32_t variant, bool deterministic, uint32_t row)
+float *attention_run(const attention_case *c, const attention_data *d, uint32_t variant, bool deterministic,
+                     uint32_t row)
 {
     attention_call k = attention_call_make(c, d, variant, deterministic, row);
     pm_vk_recorder *recorder = make_recorder();
@@ -105,7 +107,7 @@ bool attention_takes(const attention_case *c, const attention_data *d, uint32_t 
 /* What a row and head must give: in double over the pages, and by the rule's measures. */
 typedef struct expected {
     double *want, *size, *raw;     /* [rows, heads * head_dim] */
-    double *half_size;             /* where a variant may be in f16: size, and what reaches a result where weights are f16 */
+    double *half_size;             /* where a variant may be in f16: size, and what f16 weights err by */
     double trusted_error;          /* the largest of the float implementation, against raw */
     double half_error;             /* and of the f16 implementation, against want, of size */
 } expected;
@@ -216,7 +218,8 @@ uint32_t attention_check(const attention_case *c)
             if (deterministic && first != NULL && attention_order(v) == 0)
                 for (uint32_t i = 0; i < d.rows * (c->heads * c->head_dim + 32); i++)
                     if (memcmp(&got[i], &first[i], 4) != 0)
-                        fail_msg("%s: element %u is %.9g, by another variant %.9g", what, i, (double)got[i], (double)first[i]);
+                        fail_msg("%s: element %u is %.9g, by another variant %.9g", what, i, (double)got[i],
+                                 (double)first[i]);
             if (deterministic && first == NULL && attention_order(v) == 0)
                 first = got;
             else

@@ -24,10 +24,11 @@ typedef struct attention_call {
 } attention_call;
 
 /* All rows of the data, or with row < rows that one alone, as a sequence of its own. */
-attention_call attention_call_make(const attention_case *c, const attention_data *d, uint32_t variant, bool deterministic,
-                                   uint32_t row);
+attention_call attention_call_make(const attention_case *c, const attention_data *d, uint32_t variant,
+                                   bool deterministic, uint32_t row);
 float *attention_call_take(attention_call *call); /* its output, [out_floats]; free() */
-float *attention_run(const attention_case *c, const attention_data *d, uint32_t variant, bool deterministic, uint32_t row);
+float *attention_run(const attention_case *c, const attention_data *d, uint32_t variant, bool deterministic,
+                     uint32_t row);   /* free() */
 
 /* A variant that computes in f16. */
 bool attention_is_half(uint32_t variant);

@@ -93,7 +93,8 @@ static void rows_see_a_window(void **state)
     (void)state;
     static const uint32_t windows[] = {1, 2, 15, 16, 17, 31, 32, 33};
     for (uint32_t i = 0; i < COUNT_OF(windows); i++) {
-        const attention_case c = chunk((pm_kv_type)(i % TYPES), 30, 5, windows[i]), one = chunk((pm_kv_type)(i % TYPES), 36, 1, windows[i]);
+        const pm_kv_type type = (pm_kv_type)(i % TYPES);
+        const attention_case c = chunk(type, 30, 5, windows[i]), one = chunk(type, 36, 1, windows[i]);
         check_masks(&c, i % 2 == 0);
         check_masks(&one, i % 2 == 1);
     }
