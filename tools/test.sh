@@ -95,9 +95,9 @@ run() {
 build "$root/build-asan" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPUMICE_SANITIZE=address,undefined
 build "$root/build-test"
 run "$root/build-test" "everything, on every driver"
-PUMICE_VALIDATE=1 run "$root/build-test" "under Vulkan validation, on lavapipe" -LE '^(oracle|offline|cuda|mutants)$' -E 'swiftshader|tools\.verify'
+PUMICE_VALIDATE=1 run "$root/build-test" "under Vulkan validation, on lavapipe" -LE '^(oracle|offline|cuda|mutants)$' -E 'swiftshader|tools\.(verify|bench|peers)'
 # Last, with all pipelines in the cache: a compiler of shaders under the sanitizers takes four times as long.
-run "$root/build-asan" "under the sanitizers, on lavapipe" -L '^(unit|sched|fuzz|op|tools)$' -E 'swiftshader|tools\.verify'
+run "$root/build-asan" "under the sanitizers, on lavapipe" -L '^(unit|sched|fuzz|op|tools)$' -E 'swiftshader|tools\.(verify|peers)'
 
 # Where no root can be had, root13.sh says why and exits with 77.
 stage "cooperative matrices, on Debian 13's lavapipe"

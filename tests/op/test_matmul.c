@@ -260,7 +260,7 @@ static void check_case(const matmul_case *c)
     run_free(&run);
 }
 
-#define TYPES_AT_LENGTH 8          /* types that get all that a test has; the others a part, by seed */
+#define TYPES_AT_LENGTH 5          /* types that get all that a test has; the others a part, by seed */
 
 /* Rows that a case is recorded for. Kernels that are made for their rows, up to 16, are seen in all sizes for
  * the types at length, in few for the others. */
