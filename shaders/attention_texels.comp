@@ -16,6 +16,8 @@
 // Bytes moved: keys and values once for every ROWS x HEADS queries that see them.
 // Operations: 4 HEAD_DIM for each query and key. Per tile and 32 dimensions of keys 16 to 32 texels are
 // decoded, and for each query 128 multiply-adds of vectors stand against one texel and 32 shuffles.
+// Nothing in a loop that stays one may index sums by its counter, and no unrolled loop may hold a continue or
+// a loop: Mesa 22.3 keeps such arrays in memory, and LLVM then takes a minute for the kernel.
 // Reference and tolerance: as attention.comp.
 #version 460
 #extension GL_GOOGLE_include_directive : require

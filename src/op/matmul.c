@@ -76,13 +76,14 @@ uint32_t pm_matmul_variant_rows(uint32_t index)
 }
 
 /* Rows that a workgroup holds. In TEXELS as few as serve rows_max in as many workgroups: what is
- * unrolled there cannot be left out. From 6 on, even counts: pipelines are what a start waits for. */
+ * unrolled there cannot be left out. From 6 on, even counts, since pipelines are what a start waits for, and 9,
+ * so that a row more than 8 costs no two. */
 static uint32_t tokens_for(const struct matmul_variant *v, uint32_t rows_max)
 {
     if (v->family != TEXELS)
         return v->rows;
     const uint32_t tokens = pm_div_up(rows_max, pm_div_up(rows_max, v->rows));
-    return tokens > 6 ? (tokens + 1) / 2 * 2 : tokens;
+    return tokens > 6 && tokens != 9 ? (tokens + 1) / 2 * 2 : tokens;
 }
 
 uint32_t pm_matmul_variant_computes(uint32_t index, uint32_t rows_max, uint32_t rows)

@@ -36,7 +36,7 @@ static void steps_come_to_the_most_rows_that_fit(void **state)
 {
     (void)state;
     static const struct { machine m; uint32_t rows; } cases[] = {
-        {{1000, 10}, 2048}, {{1000, 1000}, 896}, {{500000, 3000}, 128}, {{10, 100000}, 8}};
+        {{1000, 10}, 2048}, {{1000, 1000}, 896}, {{500000, 3000}, 128}, {{10, 100000}, 9}};
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         pm_pace pace;
         uint32_t rows;
