@@ -118,8 +118,12 @@ static pm_result add_variants(pm_bench_list *list, const pm_bench_params *p, con
 {
     const bool matmul = check.op == PM_CHECK_MATMUL;
     uint32_t picked;
-    if ((!matmul && check.op != PM_CHECK_ATTENTION) || (p->variants == NULL && !p->full))
-        return pick(&check, caps, &picked) ? (check.variant = picked, add(list, caps, check)) : PM_OK;
+    if ((!matmul && check.op != PM_CHECK_ATTENTION) || (p->variants == NULL && !p->full)) {
+        if (!pick(&check, caps, &picked))
+            return PM_OK;
+        check.variant = picked;
+        return add(list, caps, check);
+    }
     for (;; check.variant++) {
         const char *name = matmul ? pm_matmul_variant(check.variant) : pm_attention_variant(check.variant);
         if (name == NULL)

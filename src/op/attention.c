@@ -7,8 +7,6 @@
 #include "op/variant.h"
 #include "push_attention.h"
 
-#include <stdio.h>
-
 #define QUERIES_MAX 8u             /* rows x heads of one workgroup */
 #define TILE 32u                   /* tokens, as in attention.comp */
 #define PARTS 4u                   /* as there */
@@ -53,6 +51,13 @@ static uint32_t splits_of(const pm_attention *a, uint64_t groups)
     return splits < 1 ? 1 : splits;
 }
 
+/* Turns of the loops that zero what of `rows` rows lies past the last head. */
+static uint64_t pad_turns_of(const pm_attention *a, uint32_t rows, uint32_t lanes)
+{
+    const uint32_t used = a->heads * a->layout.head_dim, pads = a->out_stride > used ? a->out_stride - used : 0;
+    return (uint64_t)rows * (pads / lanes + 3) + 1;
+}
+
 /* Turns that a lane of attention.comp takes at most, nothing unrolled that does not say so: each row of a
  * workgroup may be of another sequence, and take a pass of its own. */
 static uint64_t turns_of(const pm_attention *a, const shape *s)
@@ -65,7 +70,7 @@ static uint64_t turns_of(const pm_attention *a, const shape *s)
     const uint64_t runs = s->run > 0 ? share / s->run + 2 : 1;
     const uint64_t tile = 1 + (TILE / PARTS + 1) + (pieces + 1) + (TILE / page + 1) +
                           TILE / page * (page + 1);
-    const uint64_t around = (uint64_t)s->rows * s->heads * quads / TILE + a->out_stride / TILE + 4;
+    const uint64_t around = (uint64_t)s->rows * s->heads * quads / TILE + pad_turns_of(a, s->rows, TILE) + 4;
     return passes * (share * tile + runs + around) + 1;
 }
 
@@ -110,12 +115,6 @@ static shape shape_with(const pm_vk_caps *caps, const pm_attention *a, uint32_t 
     return s;
 }
 
-static shape shape_of(const pm_vk_caps *caps, const pm_attention *a, uint32_t variant)
-{
-    bool whole;
-    return shape_with(caps, a, variant, &whole);
-}
-
 /* As attention.comp declares it; PARTS of a tile's tokens for the maximum. */
 static uint32_t shared_bytes(const pm_attention *a, uint32_t queries)
 {
@@ -131,11 +130,39 @@ static const char *whole_heads(const pm_attention *a)
                ? "heads that are a multiple of 32 for pages of q8_0 or q4_0" : NULL;
 }
 
-/* Of attention_texels.comp: the pages and q as buffer textures. */
-static void texels_of(const pm_attention *a, pm_vk_texels texels[2])
+/* Modules of a type of pages. */
+static const struct {
+    const char *plain, *texels;
+} modules[] = {
+    [PM_KV_F16] = {"attention_f16", "attention_texels_f16"},
+    [PM_KV_F32] = {"attention_f32", "attention_texels_f32"},
+    [PM_KV_Q8_0] = {"attention_q8_0", "attention_texels_q8_0"},
+    [PM_KV_Q4_0] = {"attention_q4_0", "attention_texels_q4_0"},
+};
+
+/* attention.comp in one of its variants. */
+static const char *cut_plain(const pm_vk_caps *caps, const pm_attention *a, uint32_t variant, pm_attention_cut *out)
 {
-    texels[0] = (pm_vk_texels){a->kv, PM_VK_TEXEL_U32X4};
-    texels[1] = (pm_vk_texels){pm_slice_part(a->q, 0, a->q.bytes / 16 * 16), PM_VK_TEXEL_F32X4};
+    const char *lacks = whole_heads(a);
+    bool whole;
+    if (lacks != NULL)
+        return lacks;
+    const shape s = shape_with(caps, a, variant, &whole);
+    if (!whole)
+        return "a shorter context: " PM_LOOPS_LACK;
+    if (caps->shared_bytes < shared_bytes(a, s.rows * s.heads))
+        return "more shared memory";
+    *out = (pm_attention_cut){
+        .rows = s.rows,
+        .heads = s.heads,
+        .splits = s.splits,
+        .key = {.module = modules[a->layout.type].plain,
+                .spec_count = 5,
+                .spec = {{PM_SPEC_ATTENTION_HEAD_DIM, a->layout.head_dim}, {PM_SPEC_ATTENTION_ROWS, s.rows},
+                         {PM_SPEC_ATTENTION_HEADS, s.heads}, {PM_SPEC_ATTENTION_PAGE, a->layout.page_tokens},
+                         {PM_SPEC_ATTENTION_RUN, s.run}}},
+    };
+    return NULL;
 }
 
 /* Turns that a lane of attention_texels.comp takes at most, as turns_of(). */
@@ -143,49 +170,65 @@ static uint64_t texels_turns_of(const pm_attention *a, uint32_t rows)
 {
     const uint64_t seen = a->window > 0 && a->window < a->kv_len_max ? (uint64_t)a->window + rows : a->kv_len_max;
     const uint64_t passes = rows < a->seqs_max ? rows : a->seqs_max;
-    const uint64_t pads = rows * ((a->out_stride - (uint64_t)a->heads * a->layout.head_dim) / 8 + 3);
-    return passes * ((seen / TILE + 2) * (pm_div_up(a->layout.head_dim, 32) + 2) + pads + 4) + 1;
+    return passes * ((seen / TILE + 2) * (pm_div_up(a->layout.head_dim, 32) + 2) + pad_turns_of(a, rows, 8) + 4) + 1;
 }
 
-/* How attention_texels.comp is cut: NULL, or what is lacking. */
-static const char *cut_texels(const pm_vk_caps *caps, const pm_attention *a, shape *out)
+/* The pages and q as attention_texels.comp binds them. */
+static void texels_of(const pm_attention *a, pm_vk_texels texels[2])
 {
-    static const char needs[] = "buffer textures that hold pages and q, and subgroups of 8 with shuffle";
-    const uint32_t bits = PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS), most = a->layout.head_dim > 128 ? 4 : QUERIES_MAX;
-    if ((caps->bits & bits) != bits || caps->subgroup_min < 8 || a->kv.bytes / 16 > caps->texels_max ||
-        a->kv.bytes % 16 != 0 || a->kv.offset % PM_VK_ALIGNMENT != 0 || a->q.offset % PM_VK_ALIGNMENT != 0 ||
-        a->q.bytes / 16 > caps->texels_max || a->q_stride % 4 != 0)
-        return needs;
+    texels[0] = (pm_vk_texels){a->kv, PM_VK_TEXEL_U32X4};
+    texels[1] = (pm_vk_texels){pm_slice_part(a->q, 0, a->q.bytes / 16 * 16), PM_VK_TEXEL_F32X4};
+}
+
+/* attention_texels.comp. */
+static const char *cut_texels(const pm_vk_caps *caps, const pm_attention *a, pm_attention_cut *out)
+{
+    const uint32_t group = a->heads / a->layout.kv_heads, most = a->layout.head_dim > 128 ? 4 : QUERIES_MAX;
+    const uint32_t heads = divisor(group, a->rows_per_seq_max > 1 ? 2 : most);
+    uint32_t rows = a->rows_per_seq_max > 1 ? most / heads : 1;
+    const char *lacks = whole_heads(a);
+    pm_vk_texels texels[2];
+    texels_of(a, texels);
+    if (!(caps->bits & PM_CAP_BIT(SUBGROUP)) || caps->subgroup_min < 8 || a->q_stride % 4 != 0 ||
+        !pm_vk_texels_fit(caps, texels[0]) || !pm_vk_texels_fit(caps, texels[1]))
+        return "buffer textures that hold pages and q, and subgroups of 8 with shuffle";
     if (a->layout.page_tokens < 8 || TILE % a->layout.page_tokens != 0)
         return "pages of 8, 16 or 32 tokens";
-    *out = (shape){.rows = 1, .heads = divisor(a->heads / a->layout.kv_heads, most), .splits = 1};
-    if (a->rows_per_seq_max > 1) {
-        out->heads = divisor(a->heads / a->layout.kv_heads, 2);
-        out->rows = most / out->heads;
-    }
-    while (out->rows > 1 && !pm_loops_fit(caps, texels_turns_of(a, out->rows)))
-        out->rows /= 2;
-    return pm_loops_fit(caps, texels_turns_of(a, out->rows)) ? whole_heads(a) : "a shorter context: " PM_LOOPS_LACK;
+    if (lacks != NULL)
+        return lacks;
+    while (rows > 1 && !pm_loops_fit(caps, texels_turns_of(a, rows)))
+        rows /= 2;
+    if (!pm_loops_fit(caps, texels_turns_of(a, rows)))
+        return "a shorter context: " PM_LOOPS_LACK;
+    *out = (pm_attention_cut){
+        .rows = rows,
+        .heads = heads,
+        .splits = 1,
+        .key = {.module = modules[a->layout.type].texels,
+                .spec_count = 4,
+                .spec = {{PM_SPEC_ATTENTION_HEAD_DIM, a->layout.head_dim}, {PM_SPEC_ATTENTION_ROWS, rows},
+                         {PM_SPEC_ATTENTION_HEADS, heads}, {PM_SPEC_ATTENTION_PAGE, a->layout.page_tokens}},
+                .texels = 2},
+    };
+    return NULL;
+}
+
+/* How variant `index` is cut, or what device, build or shape lacks. */
+static const char *cut_of(uint32_t index, const pm_vk_caps *caps, const pm_attention *a, pm_attention_cut *out)
+{
+    pm_assert(index < VARIANTS);
+    if (index == TEXELS)
+        return cut_texels(caps, a, out);
+    if (index != PREFILL_COOPMAT)
+        return cut_plain(caps, a, index, out);
+    return a->deterministic ? "leave to add in an order of its own, which deterministic does not give"
+                            : pm_attention_cut_coopmat(caps, a, out);
 }
 
 const char *pm_attention_variant_lacks(uint32_t index, const pm_vk_caps *caps, const pm_attention *a)
 {
     pm_attention_cut cut;
-    pm_assert(index < VARIANTS);
-    if (index == PREFILL_COOPMAT) /* whose order is the device's own */
-        return a->deterministic ? "leave to add in an order of its own, which deterministic does not give"
-                                : pm_attention_cut_coopmat(caps, a, &cut);
-    shape s;
-    if (index == TEXELS)
-        return cut_texels(caps, a, &s);
-    const char *lacks = whole_heads(a);
-    if (lacks != NULL)
-        return lacks;
-    bool whole;
-    s = shape_with(caps, a, index, &whole);
-    if (!whole)
-        return "a shorter context: " PM_LOOPS_LACK;
-    return caps->shared_bytes >= shared_bytes(a, s.rows * s.heads) ? NULL : "more shared memory";
+    return cut_of(index, caps, a, &cut);
 }
 
 bool pm_attention_variant_fits(uint32_t index, const pm_vk_caps *caps, const pm_attention *a)
@@ -203,9 +246,11 @@ static uint32_t best_of(const pm_vk_caps *caps, const pm_attention *a)
         return PREFILL_COOPMAT;
     if (a->rows_per_seq_max > 1)
         return PREFILL;
-    const shape s = shape_of(caps, a, SPLIT);
-    const uint64_t groups = (uint64_t)a->heads / s.heads * a->rows_max;
-    return !caps->is_cpu && s.splits > 1 && groups <= GROUPS_WANTED / 2 ? SPLIT : DECODE;
+    pm_attention_cut split;
+    if (caps->is_cpu || cut_of(SPLIT, caps, a, &split) != NULL)
+        return DECODE;
+    const uint64_t groups = (uint64_t)a->heads / split.heads * a->rows_max;
+    return split.splits > 1 && groups <= GROUPS_WANTED / 2 ? SPLIT : DECODE;
 }
 
 /* The best, else the first that is not off: all serve any batch. */
@@ -240,17 +285,15 @@ pm_result pm_attention_pick(const pm_vk_caps *caps, const pm_attention *a, uint3
     return PM_OK;
 }
 
-static uint64_t scratch_bytes(const pm_attention *a, const shape *s)
+static uint64_t scratch_bytes(const pm_attention *a, const pm_attention_cut *cut)
 {
-    return s->splits == 1 ? 0 : (uint64_t)a->rows_max * a->heads * s->splits * (a->layout.head_dim + 2) * 4;
+    return cut->splits == 1 ? 0 : (uint64_t)a->rows_max * a->heads * cut->splits * (a->layout.head_dim + 2) * 4;
 }
 
 uint64_t pm_attention_variant_scratch_bytes(const pm_vk_caps *caps, const pm_attention *a, uint32_t index)
 {
-    if (index == TEXELS)
-        return 0;
-    const shape s = shape_of(caps, a, index);
-    return scratch_bytes(a, &s);
+    pm_attention_cut cut;
+    return cut_of(index, caps, a, &cut) == NULL ? scratch_bytes(a, &cut) : 0;
 }
 
 uint64_t pm_attention_scratch_bytes(const pm_vk_caps *caps, const pm_attention *a)
@@ -282,35 +325,13 @@ static pm_result record_reduce(pm_vk_recorder *recorder, const pm_attention *a, 
 pm_result pm_attention_record_variant(pm_vk_recorder *recorder, const pm_attention *a, uint32_t index)
 {
     pm_vk_device *device = pm_vk_recorder_device(recorder);
-    const char *lacks = pm_attention_variant_lacks(index, pm_vk_device_caps(device), a);
+    pm_attention_cut cut;
+    const char *lacks = cut_of(index, pm_vk_device_caps(device), a, &cut);
     if (lacks != NULL)
         return refuse(index, a, lacks);
     pm_assert(a->heads % a->layout.kv_heads == 0 && a->out_stride >= a->heads * a->layout.head_dim);
-    pm_assert(TILE % a->layout.page_tokens == 0);
-    const pm_vk_caps *caps = pm_vk_device_caps(device);
-    shape s = shape_of(caps, a, index);
-    if (index == TEXELS)
-        pm_assert(cut_texels(caps, a, &s) == NULL);
-    pm_assert(a->scratch.bytes >= scratch_bytes(a, &s));
-    char module[32];
-    snprintf(module, sizeof(module), "%s_%s", index == TEXELS ? "attention_texels" : "attention",
-             pm_kv_type_name(a->layout.type));
-    pm_vk_pipeline_key key = {
-        .module = module,
-        .spec_count = index == TEXELS ? 4 : 5,
-        .spec = {{PM_SPEC_ATTENTION_HEAD_DIM, a->layout.head_dim}, {PM_SPEC_ATTENTION_ROWS, s.rows},
-                 {PM_SPEC_ATTENTION_HEADS, s.heads}, {PM_SPEC_ATTENTION_PAGE, a->layout.page_tokens},
-                 {PM_SPEC_ATTENTION_RUN, s.run}},
-        .push_bytes = sizeof(pm_push_attention),
-        .texels = index == TEXELS ? 2 : 0,
-    };
-    if (index == PREFILL_COOPMAT) {
-        pm_attention_cut cut;
-        pm_assert(pm_attention_cut_coopmat(pm_vk_device_caps(device), a, &cut) == NULL);
-        key = cut.key;
-        key.push_bytes = sizeof(pm_push_attention);
-        s = (shape){.rows = cut.rows, .heads = cut.heads, .splits = 1};
-    }
+    pm_assert(TILE % a->layout.page_tokens == 0 && a->scratch.bytes >= scratch_bytes(a, &cut));
+    cut.key.push_bytes = sizeof(pm_push_attention);
     const pm_push_attention push = {
         .q = pm_slice_address(a->q),
         .out_ = pm_slice_address(a->out),
@@ -327,7 +348,7 @@ pm_result pm_attention_record_variant(pm_vk_recorder *recorder, const pm_attenti
         .page_bytes = (uint32_t)pm_kv_page_bytes(&a->layout),
         .heads = a->heads,
         .kv_heads = a->layout.kv_heads,
-        .splits = s.splits,
+        .splits = cut.splits,
         .window = a->window,
         .scale = a->scale,
     };
@@ -335,18 +356,18 @@ pm_result pm_attention_record_variant(pm_vk_recorder *recorder, const pm_attenti
     pm_vk_dispatch dispatch = {
         .op = "attention",
         .push = &push,
-        .groups = {a->heads / s.heads, pm_div_up(a->rows_max, s.rows), s.splits},
+        .groups = {a->heads / cut.heads, pm_div_up(a->rows_max, cut.rows), cut.splits},
         .access_count = 8,
-        .access = {{a->q, false}, {s.splits > 1 ? a->scratch : a->out, true}, {a->kv, false}, {a->block_tables, false},
+        .access = {{a->q, false}, {cut.splits > 1 ? a->scratch : a->out, true}, {a->kv, false}, {a->block_tables, false},
                    {a->row_seq, false}, {a->row_start, false}, {a->kv_len, false}, {a->rows, false}},
-        .bytes = pm_div_up(a->rows_max, s.rows) * kv_bytes,
+        .bytes = pm_div_up(a->rows_max, cut.rows) * kv_bytes,
         .flops = 4 * (uint64_t)a->rows_max * a->heads * a->layout.head_dim * a->kv_len_max,
     };
-    if (index == TEXELS)
+    if (cut.key.texels > 0)
         texels_of(a, dispatch.texels);
-    PM_TRY(pm_vk_pipeline_get(device, &key, &dispatch.pipeline));
+    PM_TRY(pm_vk_pipeline_get(device, &cut.key, &dispatch.pipeline));
     PM_TRY(pm_vk_record(recorder, &dispatch));
-    return s.splits > 1 ? record_reduce(recorder, a, &push) : PM_OK;
+    return cut.splits > 1 ? record_reduce(recorder, a, &push) : PM_OK;
 }
 
 pm_result pm_attention_record(pm_vk_recorder *recorder, const pm_attention *a)

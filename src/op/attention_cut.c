@@ -84,6 +84,7 @@ const char *pm_attention_cut_coopmat(const pm_vk_caps *caps, const pm_attention 
     *out = (pm_attention_cut){
         .rows = s.tile / heads,
         .heads = heads,
+        .splits = 1,
         .key = {.module = MODULE,
                 .spec_count = 10,
                 .spec = {{PM_SPEC_LOCAL_X, s.lanes}, {PM_SPEC_ATTENTION_HEAD_DIM, a->layout.head_dim},

@@ -1,4 +1,4 @@
-/* op/attention_cut.h - how attention_coopmat.comp is cut. Floor 2, inside op/ only. */
+/* op/attention_cut.h - how a variant of attention is cut. Floor 2, inside op/ only. */
 #ifndef PM_OP_ATTENTION_CUT_H
 #define PM_OP_ATTENTION_CUT_H
 
@@ -7,10 +7,11 @@
 
 typedef struct pm_attention_cut {
     uint32_t rows, heads;          /* of one workgroup */
+    uint32_t splits;               /* of a row's context; 1 = none */
     pm_vk_pipeline_key key;        /* whole but for push_bytes */
 } pm_attention_cut;
 
-/* The device's largest matrix f16 x f16 -> f32, and the most queries that shared memory holds.
+/* attention_coopmat.comp with the device's largest matrix f16 x f16 -> f32, and the most queries that shared memory holds.
  * NULL, or what device, build or shape lacks, in words. */
 const char *pm_attention_cut_coopmat(const pm_vk_caps *caps, const pm_attention *a, pm_attention_cut *out);
 

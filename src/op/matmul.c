@@ -25,7 +25,7 @@ static const struct {
     const char *text, *needs;
 } families[] = {
     [ROWS] = {"matmul", PM_MATMUL_F32, 0, 4096, 0, 4, "a lane owns an output", "4 KiB of shared memory"},
-    [TEXELS] = {"matmul_texels", PM_MATMUL_F32, PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS), 0, PM_WEIGHT_GROUP, 1,
+    [TEXELS] = {"matmul_texels", PM_MATMUL_F32, PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS), 0, PM_WEIGHT_GROUP, 0,
                 "buffer textures, x passed round by 8 lanes, for CPUs",
                 "buffer textures that hold all, and subgroups of 8 with shuffle"},
     [TILE] = {"matmul_tile", PM_MATMUL_F32, 0, 18432, 64, 16, "tiles in shared memory", "18 KiB of shared memory"},
@@ -90,7 +90,7 @@ uint32_t pm_matmul_variant_computes(uint32_t index, uint32_t rows_max, uint32_t 
 {
     const struct matmul_variant *v = &matmul_variants[index];
     const uint32_t tokens = tokens_for(v, rows_max), most = families[v->family].chunk;
-    const uint32_t chunk = v->family == TEXELS || most == 0 || most > tokens ? tokens : most;
+    const uint32_t chunk = most == 0 || most > tokens ? tokens : most;
     return pm_div_up(rows, chunk) * chunk;
 }
 

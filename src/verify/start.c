@@ -122,12 +122,20 @@ static void write_results(const pm_start_test *s)
 
 /* ------------------------------------------------------------- the checks */
 
+/* Rows that the check's kernel is made for, where a variant has several kernels. */
+static uint32_t made_for(const pm_check *check)
+{
+    if (check->op == PM_CHECK_MATMUL)
+        return pm_matmul_variant_computes(check->variant, check->rows, 1);
+    return check->op == PM_CHECK_ATTENTION && check->rows > 1 ? 2 : 1;
+}
+
 static bool has_check(const pm_start_test *s, const pm_check *check)
 {
     for (uint32_t i = 0; i < s->count; i++) {
         const pm_check *c = &s->list[i].check;
         if (c->op == check->op && c->type == check->type && c->variant == check->variant && c->k == check->k &&
-            c->head_dim == check->head_dim)
+            c->head_dim == check->head_dim && made_for(c) == made_for(check))
             return true;
     }
     return false;

@@ -16,7 +16,7 @@ static const struct {
 bool pm_vk_texels_fit(const pm_vk_caps *caps, pm_vk_texels texels)
 {
     const uint64_t count = texels.slice.bytes / formats[texels.format].bytes;
-    return (caps->bits & PM_CAP_BIT(TEXELS)) && texels.slice.offset % PM_VK_ALIGNMENT == 0 && count > 0 &&
+    return (caps->bits & PM_CAP_BIT(TEXELS)) && texels.slice.offset % PM_VK_ALIGNMENT == 0 &&
            texels.slice.bytes % formats[texels.format].bytes == 0 && count <= caps->texels_max;
 }
 
@@ -25,7 +25,7 @@ pm_result pm_vk_texels_view(pm_vk_texels texels, VkBufferView *out)
     const pm_slice slice = texels.slice;
     pm_vk_buffer *b = slice.buffer;
     pm_vk_device *d = b->device;
-    pm_assert(pm_vk_texels_fit(&d->caps, texels));
+    pm_assert(slice.bytes > 0 && pm_vk_texels_fit(&d->caps, texels));
     for (uint32_t i = 0; i < b->view_count; i++)
         if (b->views[i].offset == slice.offset && b->views[i].bytes == slice.bytes && b->views[i].format == texels.format) {
             *out = b->views[i].handle;

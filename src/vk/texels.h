@@ -19,7 +19,7 @@ typedef struct pm_vk_texels {
     pm_vk_texel_format format;
 } pm_vk_texels;
 
-/* Whether the slice can be read so on this device. */
+/* Whether the slice can be read so on this device. One without bytes, of a shape alone, does. */
 bool pm_vk_texels_fit(const pm_vk_caps *caps, pm_vk_texels texels);
 
 #endif /* PM_VK_TEXELS_H */

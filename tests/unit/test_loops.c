@@ -126,6 +126,21 @@ static void contexts_are_read_to_their_end(void **state)
         }
     }
     printf("attention: %u splits at most\n", splits_most);
+    pm_vk_caps texels = cpu;
+    texels.bits = PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS);
+    texels.texels_max = 1u << 27;
+    uint32_t of_textures = 0;
+    while (strcmp(pm_attention_variant(of_textures), "texels") != 0)
+        of_textures++;
+    for (uint32_t length = 1; length < 1u << 20; length += length / 9 + 1) { /* a row alone: it fits where its turns do */
+        const pm_attention a = {.layout = {PM_KV_F16, 1, 128, 16}, .heads = 1, .kv_len_max = length, .rows_max = 1, .seqs_max = 1,
+                                .rows_per_seq_max = 1, .q_stride = 128, .out_stride = 128};
+        const uint64_t turns = loop((length + 31) / 32) + (length + 31) / 32 * loop(128 / 32);
+        if (turns >= PM_LOOPS_MAX)
+            assert_non_null(pm_attention_variant_lacks(of_textures, &texels, &a));
+        else if (turns < PM_LOOPS_MAX - 64)
+            assert_null(pm_attention_variant_lacks(of_textures, &texels, &a));
+    }
     const pm_attention far = {.layout = {PM_KV_F32, 1, 256, 16}, .heads = 1, .kv_len_max = 1u << 24, .rows_max = 1,
                               .seqs_max = 1, .rows_per_seq_max = 1, .out_stride = 256};
     assert_non_null(pm_attention_variant_lacks(0, &cpu, &far)); /* and not in part */
