@@ -76,21 +76,12 @@ static pm_result check_names(const char *what, const char *list, name_at *at)
 
 /* -------------------------------------------------------------------- list */
 
-static pm_result add(pm_bench_list *list, const pm_vk_caps *caps, pm_check check)
+static pm_result add(pm_check_list *list, const pm_vk_caps *caps, pm_check check)
 {
     check.seed = 1;
     if (pm_check_lacks(&check, caps) != NULL)
         return PM_OK;
-    if (list->count == list->capacity) {
-        const uint32_t capacity = list->capacity ? list->capacity * 2 : 64;
-        pm_check *grown = pm_realloc(list->checks, capacity, sizeof(*grown), "benchmarks");
-        if (grown == NULL)
-            return PM_ERR_NOMEM;
-        list->checks = grown;
-        list->capacity = capacity;
-    }
-    list->checks[list->count++] = check;
-    return PM_OK;
+    return pm_check_list_add(list, &check);
 }
 
 static bool pick(const pm_check *check, const pm_vk_caps *caps, uint32_t *variant)
@@ -114,7 +105,7 @@ bool pm_bench_picked(const pm_check *check, const pm_vk_caps *caps)
 }
 
 /* The variants that were named, all of them, or the one that is picked. */
-static pm_result add_variants(pm_bench_list *list, const pm_bench_params *p, const pm_vk_caps *caps, pm_check check)
+static pm_result add_variants(pm_check_list *list, const pm_bench_params *p, const pm_vk_caps *caps, pm_check check)
 {
     const bool matmul = check.op == PM_CHECK_MATMUL;
     uint32_t picked;
@@ -152,7 +143,7 @@ static bool wants_pages(const pm_bench_params *p, pm_kv_type type)
     return p->types != NULL ? is_listed(p->types, pm_kv_type_name(type)) : p->full || type == PM_KV_F16;
 }
 
-static pm_result add_weights(pm_bench_list *list, const pm_bench_params *p, const pm_vk_caps *caps, const sizes *s)
+static pm_result add_weights(pm_check_list *list, const pm_bench_params *p, const pm_vk_caps *caps, const sizes *s)
 {
     for (uint32_t type = 0; type < PM_DTYPE_LIMIT; type++) {
         if (!pm_weight_supported((pm_dtype)type) || !wants_type(p, (pm_dtype)type))
@@ -170,7 +161,7 @@ static pm_result add_weights(pm_bench_list *list, const pm_bench_params *p, cons
 }
 
 /* One row decodes after each context; a prompt has none before it. */
-static pm_result add_pages(pm_bench_list *list, const pm_bench_params *p, const pm_vk_caps *caps, const sizes *s)
+static pm_result add_pages(pm_check_list *list, const pm_bench_params *p, const pm_vk_caps *caps, const sizes *s)
 {
     for (uint32_t type = PM_KV_F16; type <= PM_KV_Q4_0; type++) {
         if (!wants_pages(p, (pm_kv_type)type))
@@ -198,7 +189,7 @@ static pm_result add_pages(pm_bench_list *list, const pm_bench_params *p, const 
     return PM_OK;
 }
 
-static pm_result add_rows(pm_bench_list *list, const pm_bench_params *p, const pm_vk_caps *caps, const sizes *s)
+static pm_result add_rows(pm_check_list *list, const pm_bench_params *p, const pm_vk_caps *caps, const sizes *s)
 {
     const struct { pm_check_op op; uint32_t k; } ops[] = {
         {PM_CHECK_RMSNORM, s->dim}, {PM_CHECK_SWIGLU, s->hidden}, {PM_CHECK_ARGMAX, s->vocab}};
@@ -211,7 +202,7 @@ static pm_result add_rows(pm_bench_list *list, const pm_bench_params *p, const p
     return PM_OK;
 }
 
-pm_result pm_bench_list_make(const pm_bench_params *p, const pm_vk_caps *caps, pm_bench_list *out)
+pm_result pm_bench_list_make(const pm_bench_params *p, const pm_vk_caps *caps, pm_check_list *out)
 {
     sizes s = caps->is_cpu ? cpu_sizes : gpu_sizes;
     PM_TRY(check_names("op", p->ops, op_at));
@@ -229,7 +220,7 @@ pm_result pm_bench_list_make(const pm_bench_params *p, const pm_vk_caps *caps, p
     }
     s.n = p->n != 0 ? p->n : s.n;
     s.k = p->k != 0 ? p->k : s.k;
-    *out = (pm_bench_list){0};
+    *out = (pm_check_list){0};
     pm_result result = add_weights(out, p, caps, &s);
     if (result == PM_OK)
         result = add_rows(out, p, caps, &s);

@@ -108,7 +108,7 @@ static pm_result measure_row(pm_vk_device *device, const pm_check *check, pm_vk_
     return measure_error(device, check, &row->error);
 }
 
-static pm_result measure_list(pm_vk_device *device, const pm_bench_list *list, uint32_t runs,
+static pm_result measure_list(pm_vk_device *device, const pm_check_list *list, uint32_t runs,
                               const pm_bench_peaks *peaks, pm_bench_sink *sink, void *context)
 {
     const uint64_t wanted = pm_vk_device_caps(device)->is_cpu ? SCRUB_CPU : SCRUB_GPU;
@@ -131,7 +131,7 @@ pm_result pm_bench_ops(const pm_bench_params *params, const pm_bench_peaks *peak
 {
     const uint32_t runs = params->runs != 0 ? params->runs : RUNS;
     pm_vk_device *device = NULL;
-    pm_bench_list list;
+    pm_check_list list;
     if (runs > PM_CHECK_RUNS_MAX)
         return pm_fail(PM_ERR_ARG, "%u runs, expected at most %u", runs, PM_CHECK_RUNS_MAX);
     PM_TRY(pm_vk_device_open(params->device, true, &device));

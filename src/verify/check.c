@@ -69,6 +69,20 @@ void pm_check_shape(const pm_check *c, char *text, size_t capacity)
         snprintf(text, capacity, "%u x %u%s", c->rows, c->k, more);
 }
 
+pm_result pm_check_list_add(pm_check_list *list, const pm_check *check)
+{
+    if (list->count == list->capacity) {
+        const uint32_t capacity = list->capacity ? list->capacity * 2 : 64;
+        pm_check *grown = pm_realloc(list->checks, capacity, sizeof(*grown), "checks");
+        if (grown == NULL)
+            return PM_ERR_NOMEM;
+        list->checks = grown;
+        list->capacity = capacity;
+    }
+    list->checks[list->count++] = *check;
+    return PM_OK;
+}
+
 const char *pm_check_lacks(const pm_check *c, const pm_vk_caps *caps)
 {
     const bool weights = c->op == PM_CHECK_MATMUL || c->op == PM_CHECK_EMBEDDING;

@@ -48,6 +48,15 @@ typedef struct pm_check_result {
     char detail[160];              /* of what is wrong: element, got, expected */
 } pm_check_result;
 
+/* Grows as checks are added. */
+typedef struct pm_check_list {
+    pm_check *checks;              /* owned, pm_free() */
+    uint32_t count, capacity;
+} pm_check_list;
+
+/* Errors: PM_ERR_NOMEM. */
+PM_MUST_USE pm_result pm_check_list_add(pm_check_list *list, const pm_check *check);
+
 const char *pm_check_op_name(pm_check_op op);
 const char *pm_check_type_name(const pm_check *check);    /* "q4_k", "f16"; "f32" for ops without types */
 const char *pm_check_variant_name(const pm_check *check); /* "rows8"; "base" where there is one way */

@@ -22,9 +22,8 @@ const char *pm_verdict_name(pm_verdict verdict)
 static const uint32_t kv_types[] = {PM_KV_F16, PM_KV_F32, PM_KV_Q8_0, PM_KV_Q4_0};
 
 typedef struct check_list {
-    pm_check *checks;
-    uint32_t count, capacity;
-    uint64_t seed;
+    pm_check_list all;
+    uint64_t seed;                 /* of each */
 } check_list;
 
 static bool same_check(const pm_check *a, const pm_check *b)
@@ -38,19 +37,10 @@ static bool same_check(const pm_check *a, const pm_check *b)
 static pm_result add(check_list *list, pm_check check)
 {
     check.seed = list->seed;
-    for (uint32_t i = 0; i < list->count; i++)
-        if (same_check(&list->checks[i], &check))
+    for (uint32_t i = 0; i < list->all.count; i++)
+        if (same_check(&list->all.checks[i], &check))
             return PM_OK;
-    if (list->count == list->capacity) {
-        const uint32_t capacity = list->capacity ? list->capacity * 2 : 256;
-        pm_check *grown = pm_realloc(list->checks, capacity, sizeof(*grown), "checks");
-        if (grown == NULL)
-            return PM_ERR_NOMEM;
-        list->checks = grown;
-        list->capacity = capacity;
-    }
-    list->checks[list->count++] = check;
-    return PM_OK;
+    return pm_check_list_add(&list->all, &check);
 }
 
 /* In a quick run, types that are in most files have a shape more; compiling is what takes
@@ -195,7 +185,7 @@ static int by_row(const pm_check *a, const pm_check *b)
 }
 
 /* Insertion: stable, and the list is nearly in order. */
-static void sort(check_list *list)
+static void sort(pm_check_list *list)
 {
     for (uint32_t i = 1; i < list->count; i++) {
         const pm_check check = list->checks[i];
@@ -206,7 +196,7 @@ static void sort(check_list *list)
     }
 }
 
-static void emit(const check_list *list, const pm_check_result *results, const bool *ran, const pm_vk_caps *caps,
+static void emit(const pm_check_list *list, const pm_check_result *results, const bool *ran, const pm_vk_caps *caps,
                  pm_verify_sink *sink, void *context, pm_verify_summary *summary)
 {
     for (uint32_t first = 0, end; first < list->count; first = end) {
@@ -222,7 +212,7 @@ static void emit(const check_list *list, const pm_check_result *results, const b
 }
 
 /* Checks that can run go to the front of `runnable`; their results come back in place. */
-static pm_result run(pm_vk_device *device, const check_list *list, bool full, pm_check *runnable,
+static pm_result run(pm_vk_device *device, const pm_check_list *list, bool full, pm_check *runnable,
                      pm_check_result *packed, pm_check_result *results, bool *ran)
 {
     uint32_t count = 0, next = 0;
@@ -243,18 +233,18 @@ static pm_result verify_on(pm_vk_device *device, const pm_verify_params *p, pm_v
 {
     check_list list = {.seed = p->full ? (p->seed != 0 ? p->seed : 1) : 0};
     pm_result result = add_all(&list, pm_vk_device_caps(device), p->full);
-    sort(&list);
-    const size_t count = list.count > 0 ? list.count : 1;
+    sort(&list.all);
+    const size_t count = list.all.count > 0 ? list.all.count : 1;
     pm_check *runnable = pm_alloc(count, sizeof(*runnable), "checks");
     pm_check_result *results = pm_alloc(2 * count, sizeof(*results), "checks");
     bool *ran = pm_alloc(count, sizeof(*ran), "checks");
     if (result == PM_OK && (runnable == NULL || results == NULL || ran == NULL))
         result = PM_ERR_NOMEM;
     if (result == PM_OK)
-        result = run(device, &list, p->full, runnable, results + count, results, ran);
+        result = run(device, &list.all, p->full, runnable, results + count, results, ran);
     if (result == PM_OK)
-        emit(&list, results, ran, pm_vk_device_caps(device), sink, context, summary);
-    pm_free(list.checks);
+        emit(&list.all, results, ran, pm_vk_device_caps(device), sink, context, summary);
+    pm_free(list.all.checks);
     pm_free(runnable);
     pm_free(results);
     pm_free(ran);

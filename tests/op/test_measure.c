@@ -90,7 +90,7 @@ static void a_list_has_what_was_asked_for(void **state)
     const pm_vk_caps *caps = pm_vk_device_caps(harness_device());
     const uint32_t rows[] = {1, 9};
     pm_bench_params p = {.ops = "matmul,rmsnorm", .types = "f32,q4_k", .rows = rows, .row_count = 2, .n = 64, .k = 256};
-    pm_bench_list list;
+    pm_check_list list;
     ok(pm_bench_list_make(&p, caps, &list));
     assert_int_equal(list.count, 6); /* two types and the norm, two row counts; one variant each */
     for (uint32_t i = 0; i < list.count; i++) {
@@ -118,7 +118,7 @@ static void what_is_no_name_is_refused(void **state)
                                      {.rows = rows, .row_count = 1}};
     static const char *const texts[] = {"no op 'multiply', there are embedding matmul", "no type ''",
                                         "no variant 'rows3'", "a multiple of 256", "2049 rows"};
-    pm_bench_list list;
+    pm_check_list list;
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         assert_int_equal(pm_bench_list_make(&wrong[i], caps, &list), PM_ERR_ARG);
         assert_non_null(strstr(pm_error_message(), texts[i]));
@@ -129,7 +129,7 @@ static void nothing_to_run_is_refused(void **state)
 {
     (void)state;
     const pm_bench_params p = {.ops = "rmsnorm", .types = "q8_0"};
-    pm_bench_list list;
+    pm_check_list list;
     assert_int_equal(pm_bench_list_make(&p, pm_vk_device_caps(harness_device()), &list), PM_ERR_UNSUP);
 }
 

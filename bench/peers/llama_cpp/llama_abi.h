@@ -1,4 +1,4 @@
-/* llama_abi.h - what llama_bench.c calls of llama.cpp, as the ABI of v0.5.0 has it.
+/* llama_abi.h - what llama_bench.c and tests/oracle/llama_peer.c call of llama.cpp, as the ABI of v0.5.0 has it.
  *
  * Its prebuilt libraries come without headers. Each struct is declared as far as it is read or written here, with
  * room for the rest, since the library copies no more than its own part of it; the defaults that the library itself
