@@ -50,8 +50,9 @@ static void memory_barrier(const pm_vk_device *d, VkCommandBuffer commands, VkPi
 
 static void device_barrier(const pm_vk_device *d, VkCommandBuffer commands)
 {
+    const VkAccessFlags2 textures = d->caps.bits & PM_CAP_BIT(TEXELS) ? VK_ACCESS_2_SHADER_SAMPLED_READ_BIT : 0;
     memory_barrier(d, commands, VK_PIPELINE_STAGE_2_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_2_ALL_TRANSFER_BIT,
-                   VK_ACCESS_2_SHADER_STORAGE_READ_BIT | VK_ACCESS_2_SHADER_STORAGE_WRITE_BIT |
+                   VK_ACCESS_2_SHADER_STORAGE_READ_BIT | VK_ACCESS_2_SHADER_STORAGE_WRITE_BIT | textures |
                        VK_ACCESS_2_TRANSFER_READ_BIT | VK_ACCESS_2_TRANSFER_WRITE_BIT);
 }
 
