@@ -97,6 +97,17 @@ static pm_result back(pm_vk_buffer *b, pm_vk_memory memory, const char *what)
     return PM_OK;
 }
 
+/* Of the VkBuffer: at most buffer_bytes_max, which is a multiple of 16. With room for textures it is no power of
+ * two either: that is another thing for which Mesa's llvmpipe compiles anew. */
+static uint64_t size_for(const pm_vk_caps *caps, uint64_t bytes)
+{
+    const uint64_t size = (bytes + 15) / 16 * 16;
+    if (!(caps->bits & PM_CAP_BIT(TEXELS)) || size > caps->buffer_bytes_max - 2 * PM_VK_TEXELS_ROOM)
+        return size;
+    const uint64_t more = size + PM_VK_TEXELS_ROOM;
+    return (more & (more - 1)) == 0 ? more + PM_VK_TEXELS_ROOM : more;
+}
+
 pm_result pm_vk_buffer_create(pm_vk_device *device, uint64_t bytes, pm_vk_memory memory, const char *what,
                               pm_vk_buffer **out)
 {
@@ -104,14 +115,14 @@ pm_result pm_vk_buffer_create(pm_vk_device *device, uint64_t bytes, pm_vk_memory
     if (bytes > device->caps.buffer_bytes_max ||
         (memory == PM_VK_DEVICE && bytes > pm_vk_device_free_bytes(device)))
         return too_big(device, bytes, what);
-    const uint64_t size = (bytes + 15) / 16 * 16; /* <= buffer_bytes_max, a multiple of 16 */
     pm_vk_buffer *b = pm_alloc(1, sizeof(*b), "buffer");
     if (b == NULL)
         return PM_ERR_NOMEM;
     b->device = device;
     b->bytes = bytes;
+    b->size = size_for(&device->caps, bytes);
     const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
-                                     .size = size,
+                                     .size = b->size,
                                      .usage = (device->caps.bits & PM_CAP_BIT(TEXELS)
                                                    ? VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT : 0) |
                                               VK_BUFFER_USAGE_STORAGE_BUFFER_BIT | VK_BUFFER_USAGE_TRANSFER_SRC_BIT |
@@ -122,9 +133,9 @@ pm_result pm_vk_buffer_create(pm_vk_device *device, uint64_t bytes, pm_vk_memory
     if (result == PM_OK)
         result = back(b, memory, what);
     if (result == PM_OK && b->host != NULL)
-        memset(b->host, 0, size);
+        memset(b->host, 0, b->size);
     if (result == PM_OK && b->host == NULL)
-        result = pm_vk_fill_zero(device, b->handle, size);
+        result = pm_vk_fill_zero(device, b->handle, b->size);
     if (result != PM_OK) {
         pm_vk_buffer_destroy(b);
         return result;

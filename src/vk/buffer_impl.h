@@ -5,6 +5,8 @@
 #include "vk/device_impl.h"
 #include "vk/texels.h"
 
+#define PM_VK_TEXELS_ROOM 256      /* bytes behind a buffer of a device with TEXELS, see vk/texels.c */
+
 /* A part of a buffer as a buffer texture. */
 typedef struct pm_vk_view {
     VkBufferView handle;
@@ -17,7 +19,8 @@ struct pm_vk_buffer {
     VkBuffer handle;
     VkDeviceMemory memory;
     uint64_t address;
-    uint64_t bytes;                /* asked for; the VkBuffer has up to 15 more */
+    uint64_t bytes;                /* asked for */
+    uint64_t size;                 /* of the VkBuffer, a multiple of 16 */
     uint64_t held;                 /* of the heap */
     uint32_t heap;
     void *host;                    /* NULL for PM_VK_DEVICE */

@@ -20,6 +20,18 @@ bool pm_vk_texels_fit(const pm_vk_caps *caps, pm_vk_texels texels)
            texels.slice.bytes % formats[texels.format].bytes == 0 && count <= caps->texels_max;
 }
 
+/* Mesa's llvmpipe (22.3) compiles a kernel anew for each set of textures of which some have sizes in bytes
+ * whose bits 8 to 15 are all 0 - it takes them for a count of mip levels - and some have not. So no view has
+ * them at 0, where the buffer has room; what a view has more than its slice is never read. */
+static uint64_t bytes_of(pm_vk_texels texels)
+{
+    const pm_slice slice = texels.slice;
+    const pm_vk_buffer *b = slice.buffer;
+    const uint64_t more = slice.bytes + PM_VK_TEXELS_ROOM;
+    const bool room = slice.offset + more <= b->size && more / formats[texels.format].bytes <= b->device->caps.texels_max;
+    return (slice.bytes >> 8 & 0xff) == 0 && room ? more : slice.bytes;
+}
+
 pm_result pm_vk_texels_view(pm_vk_texels texels, VkBufferView *out)
 {
     const pm_slice slice = texels.slice;
@@ -43,7 +55,7 @@ pm_result pm_vk_texels_view(pm_vk_texels texels, VkBufferView *out)
                                          .buffer = b->handle,
                                          .format = formats[texels.format].format,
                                          .offset = slice.offset,
-                                         .range = slice.bytes};
+                                         .range = bytes_of(texels)};
     pm_vk_view *view = &b->views[b->view_count];
     *view = (pm_vk_view){.offset = slice.offset, .bytes = slice.bytes, .format = texels.format};
     PM_TRY(pm_vk_check(d->vk.vkCreateBufferView(d->handle, &info, NULL, &view->handle), "vkCreateBufferView"));
