@@ -14,10 +14,13 @@ pm_result pm_rope_kv_record(pm_vk_recorder *recorder, const pm_rope_kv *r)
     pm_assert(!pm_kv_type_has_scales(layout->type) || layout->head_dim % PM_KV_BLOCK == 0);
     char module[32];
     snprintf(module, sizeof(module), "rope_kv_%s", pm_kv_type_name(layout->type));
+    pm_vk_device *device = pm_vk_recorder_device(recorder);
+    /* On a CPU driver one subgroup: each more is a coroutine that every barrier leaves and enters. */
+    const uint32_t lanes = pm_vk_device_caps(device)->is_cpu ? 8 : 32;
     const pm_vk_pipeline_key key = {
         .module = module,
         .spec_count = 2,
-        .spec = {{PM_SPEC_LOCAL_X, 32}, {PM_SPEC_ROPE_NEOX, r->neox}},
+        .spec = {{PM_SPEC_LOCAL_X, lanes}, {PM_SPEC_ROPE_NEOX, r->neox}},
         .push_bytes = sizeof(pm_push_rope_kv),
     };
     const pm_push_rope_kv push = {
@@ -46,6 +49,6 @@ pm_result pm_rope_kv_record(pm_vk_recorder *recorder, const pm_rope_kv *r)
                  r->rows_max * pm_kv_page_bytes(layout) / layout->page_tokens,
         .flops = (uint64_t)r->rows_max * (r->heads + layout->kv_heads) * r->rotary_dim * 3,
     };
-    PM_TRY(pm_vk_pipeline_get(pm_vk_recorder_device(recorder), &key, &dispatch.pipeline));
+    PM_TRY(pm_vk_pipeline_get(device, &key, &dispatch.pipeline));
     return pm_vk_record(recorder, &dispatch);
 }
