@@ -1,26 +1,33 @@
 // matmul_texels.comp - y[r,i] = sum_k x[r,k] W[i,k] + bias[i], reading buffer textures
 //
-//   Buffers as in matmul.comp; pieces, scales and x are textures of set 0, at bindings 0 to 2.
+//   Buffers as in matmul.comp; pieces, scales, x and a codebook's table are textures of set 0, at bindings 0
+//   to 3.
 //
 // For CPU drivers, where a lane is a lane of a vector and subgroups have 8 (Mesa's llvmpipe). There a load
 // from an address is a loop over lanes and words, that of a texel one vector for each lane. Each of 8
 // lanes loads another quad of x, and the subgroup passes it round.
 //
-// Grid: (ceil(n / (8 ROWS)), ceil(rows_max / TOKENS)), 8 lanes. Lane l owns weight rows
-// 8 ROWS gx + 8 q + l, q < ROWS: a loaded quad of x serves 8 ROWS of them. 8 ROWS is
-// WEIGHT_GROUP, so that every row read is there. TOKENS is as few as serve rows_max in as many workgroups,
+// Grid: (ceil(n / WEIGHT_GROUP), ceil(rows_max / TOKENS)), 8 lanes. Lane l owns weight rows
+// WEIGHT_GROUP gx + ROWS l + q, q < ROWS, whose scales one texel holds: a loaded quad of x serves all rows of the
+// group, of which every one is there to be read. TOKENS is as few as serve rows_max in as many workgroups,
 // since what is unrolled cannot be left out.
-// Order of additions: along k in blocks; within a block 8 dot products of 4.
+// Order of additions: along k in parts that share a scale, 32 or 16, within one 8 or 4 dot products of 4; the sum of
+// a part is scaled where its weights are not.
 // Bytes moved: the weights once for every TOKENS rows, x once for every 32 outputs.
 // Operations: 2 rows n k. Of a block, 32 TOKENS products for each of ROWS vectors of weights stand against
 // one texel and 32 broadcasts for each of TOKENS, and 32 vectors of weights to decode for each of ROWS.
-// What Mesa 22.3 makes of a block and a token, read from its code: 128 multiplications with weights from the
-// stack, 128 additions (it fuses none), 32 vpermd, and a call for the texel of x that saves what is in
-// registers; of a block, once, 12 calls for pieces and scales. Where both kinds share two ports (Intel), 128
-// cycles are the bound. Of the multiply-adds that pumice bench measures there: 31 % at 4 rows, 38 % at 8, 43 % at
-// 16; the calls are what is missing.
+// What Mesa 22.3 makes of a block of Q8_0, read from its code (vectors of 8, fma split): for each token 128
+// multiplications with weights from the stack, 128 additions, 48 shuffles, and a call for the texel of x, of
+// some 30 vector instructions; once, 9 such calls and 354 shifts and conversions. On four vector ports (AMD Zen 5,
+// 77 GFLOP/s of multiply-adds a thread as pumice bench measures, so at least 2.4 GHz) that is 250 cycles at 1
+// token and 1,530 at 16; measured, in cache, 420 and 1,930: 59 % and 79 % of what this code can do, 15 % and 53 % of
+// the multiply-adds. At one token the rest is latency, of texels and, out of cache, of memory.
+// Up to FEW tokens the quads of x are held and the weights pass, else the other way round: what is held goes to
+// the stack (1.06 times as fast at 1 token; at 16 the other way is 1.3 times as fast).
 // Lost: subgroupBroadcast in place of shuffles (a search for the first live lane each time, 2.6 times as long);
-// one loop over tokens in place of unrolled ones (sums indexed by a variable are gathers and scatters).
+// one loop over tokens in place of unrolled ones (sums indexed by a variable are gathers and scatters);
+// storage texel buffers, which Mesa puts in line (as fast up to 9 tokens, 8 % slower at 16: addresses by lane);
+// a texel touched ahead of the block (1.4 times as long at 1 token: what the hardware fetches ahead is enough).
 // Reference and tolerance: as matmul.comp.
 #version 460
 #extension GL_GOOGLE_include_directive : require
@@ -31,10 +38,27 @@
 #include "push_matmul.h"
 
 #define LANES 8u
-#define ROWS 4u
+#define ROWS WEIGHT_QUAD           // LANES ROWS = WEIGHT_GROUP
+#define FEW 2u                     // TOKENS whose quads are held, else the weights are
+#define PART (WEIGHT_SCALES == 2 ? 4u : 8u) // vec4s of v that share a scale
 layout(local_size_x = 8) in;
 layout(constant_id = PM_SPEC_MATMUL_TOKENS) const uint TOKENS = 1;
 layout(set = 0, binding = 2) uniform samplerBuffer x;
+
+// Lane's quad of block b of a row of x.
+vec4 quad_of(uint row, uint b)
+{
+    return texelFetch(x, int(row * (p.x_stride / 4) + b * 8 + gl_SubgroupInvocationID));
+}
+
+// Products j, 0 to 7 in turn, of a block's 8 are added to the part of them that shares a scale, whole parts to sum.
+void add(uint j, vec4 v, vec4 quad, vec2 scale, inout float part, inout float sum)
+{
+    const float product = dot(v, quad);
+    part = j % PART == 0 ? product : part + product;
+    if (j % PART == PART - 1)
+        sum += WEIGHT_SCALES > 0 ? scale[j / PART] * part : part;
+}
 
 void main()
 {
@@ -43,33 +67,52 @@ void main()
     if (first >= rows)
         return;
     const uint lane = gl_SubgroupInvocationID;
-    const uint i = gl_WorkGroupID.x * LANES * ROWS + lane;
-    const uint stride = p.x_stride / 4, last = rows - 1 - first;
+    const uint last = rows - 1 - first; // rows past the count repeat it
 
     float sum[ROWS * TOKENS];
     [[unroll]] for (uint t = 0; t < ROWS * TOKENS; t++)
         sum[t] = 0.0;
     for (uint b = 0; b < p.blocks; b++) {
-        vec4 w[ROWS * 8];
-        [[unroll]] for (uint r = 0; r < ROWS; r++) {
-            vec4 row_w[8];
-            load_block(weight_row(i + r * LANES, p.group_pieces, p.group_scales), b, row_w);
-            [[unroll]] for (uint j = 0; j < 8; j++)
-                w[r * 8 + j] = row_w[j];
-        }
-        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-            // Rows past the count repeat the last.
-            const vec4 own = texelFetch(x, int((first + min(t, last)) * stride + b * 8 + lane));
-            [[unroll]] for (uint j = 0; j < 8; j++) {
-                const vec4 quad = subgroupShuffle(own, j);
-                [[unroll]] for (uint r = 0; r < ROWS; r++)
-                    sum[r * TOKENS + t] += dot(w[r * 8 + j], quad);
+        if (TOKENS <= FEW) {
+            vec4 quad[TOKENS * 8];
+            [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+                const vec4 own = quad_of(first + min(t, last), b);
+                [[unroll]] for (uint j = 0; j < 8; j++)
+                    quad[t * 8 + j] = subgroupShuffle(own, j);
+            }
+            [[unroll]] for (uint r = 0; r < ROWS; r++) {
+                vec4 v[8];
+                vec2 scale;
+                load_block_unscaled(weight_row(gl_WorkGroupID.x, lane, r, p.group_pieces, p.group_scales), b, v, scale);
+                [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+                    float part = 0.0;
+                    [[unroll]] for (uint j = 0; j < 8; j++)
+                        add(j, v[j], quad[t * 8 + j], scale, part, sum[r * TOKENS + t]);
+                }
+            }
+        } else {
+            vec4 v[ROWS * 8];
+            vec2 scale[ROWS];
+            [[unroll]] for (uint r = 0; r < ROWS; r++) {
+                vec4 row_v[8];
+                load_block_unscaled(weight_row(gl_WorkGroupID.x, lane, r, p.group_pieces, p.group_scales), b, row_v, scale[r]);
+                [[unroll]] for (uint j = 0; j < 8; j++)
+                    v[r * 8 + j] = row_v[j];
+            }
+            [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+                const vec4 own = quad_of(first + min(t, last), b);
+                float part[ROWS];
+                [[unroll]] for (uint j = 0; j < 8; j++) {
+                    const vec4 quad = subgroupShuffle(own, j);
+                    [[unroll]] for (uint r = 0; r < ROWS; r++)
+                        add(j, v[r * 8 + j], quad, scale[r], part[r], sum[r * TOKENS + t]);
+                }
             }
         }
     }
     F32Out y = F32Out(advance(p.y, first, p.y_stride * 4u));
     [[unroll]] for (uint r = 0; r < ROWS; r++) {
-        const uint row = i + r * LANES;
+        const uint row = (gl_WorkGroupID.x * LANES + lane) * ROWS + r;
         if (row < p.n) {
             const float bias = is_null(p.bias) ? 0.0 : F32In(p.bias).v[row];
             [[unroll]] for (uint t = 0; t < TOKENS; t++)

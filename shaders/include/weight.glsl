@@ -7,6 +7,7 @@
 // signed; where none is above 127 and I8_BYTES is unsigned_bytes, they convert in fewer instructions.
 // load_block() follows from that, but for the types that define their own. With I8_EXACT, where scale q
 // and scale I8_BIAS fit the 24 bits of an f32, one fused instruction gives the same weight.
+// load_block_unscaled() leaves the scales to be multiplied with sums.
 #ifndef WEIGHT_GLSL
 #define WEIGHT_GLSL
 #extension GL_EXT_control_flow_attributes : require
@@ -28,15 +29,19 @@
 
 #ifdef WEIGHT_TEXELS
 
-// The matrix as buffer textures.
+// The matrix as buffer textures. A texel of scales is the word of 4 rows: lanes that own such a quad of
+// rows fetch it once.
+#define WEIGHT_QUAD 4u
 layout(set = 0, binding = 0) uniform usamplerBuffer weight_pieces;
-layout(set = 0, binding = 1) uniform usamplerBuffer weight_scales; // words
+layout(set = 0, binding = 1) uniform usamplerBuffer weight_scales;
 #ifdef WEIGHT_TABLE
 layout(set = 0, binding = 3) uniform usamplerBuffer weight_table;  // words
 #endif
 
 struct Weight {
-    uint pieces, scales;           // texels: this row's piece 0 and scale word 0; the next are WEIGHT_GROUP further
+    uint pieces;                   // texel of this row's piece 0; the next is WEIGHT_GROUP further
+    uint scales;                   // texel of its quad's scale word 0; the next is WEIGHT_GROUP / WEIGHT_QUAD further
+    uint row;                      // in its quad
 };
 
 uvec4 piece(Weight weight, uint i)
@@ -46,7 +51,7 @@ uvec4 piece(Weight weight, uint i)
 
 uint scale_word(Weight weight, uint i)
 {
-    return texelFetch(weight_scales, int(weight.scales + i * WEIGHT_GROUP)).x;
+    return texelFetch(weight_scales, int(weight.scales + i * (WEIGHT_GROUP / WEIGHT_QUAD)))[weight.row];
 }
 
 #ifdef WEIGHT_TABLE
@@ -56,11 +61,10 @@ uint table_word(Weight weight, uint i)
 }
 #endif
 
-// group_pieces, group_scales: bytes of one group of rows.
-Weight weight_row(uint row, uint group_pieces, uint group_scales)
+// Row `row` of quad `quad` of a group of rows. group_pieces, group_scales: bytes of one group.
+Weight weight_row(uint group, uint quad, uint row, uint group_pieces, uint group_scales)
 {
-    const uint group = row / WEIGHT_GROUP, lane = row % WEIGHT_GROUP;
-    return Weight(group * (group_pieces / 16) + lane, group * (group_scales / 4) + lane);
+    return Weight(group * (group_pieces / 16) + quad * WEIGHT_QUAD + row, group * (group_scales / 16) + quad, row);
 }
 
 #else
@@ -190,4 +194,28 @@ void load_block(Weight weight, uint b, out vec4 w[8])
     }
 }
 #endif
+
+// Scales of a block's load_block_unscaled(): none for a type with an offset or without bytes.
+#ifdef I8_BYTES
+const uint WEIGHT_SCALES = I8_OFFSET ? 0 : I8_HALVES;
+#else
+const uint WEIGHT_SCALES = 0;
+#endif
+
+// v of block b, exact: w[i] = scale[h] v[i], h = i / 16 if there are 2, else 0; w[i] where there are none.
+void load_block_unscaled(Weight weight, uint b, out vec4 v[8], out vec2 scale)
+{
+    scale = vec2(1.0);
+#ifdef I8_BYTES
+    if (WEIGHT_SCALES > 0) {
+        uint q[8];
+        vec2 offset;
+        load_block_i8(weight, b, q, scale, offset);
+        [[unroll]] for (uint j = 0; j < 8; j++)
+            v[j] = I8_BYTES(q[j]) - float(I8_BIAS);
+        return;
+    }
+#endif
+    load_block(weight, b, v);
+}
 #endif

@@ -156,7 +156,7 @@ static bool texels_fit(const pm_vk_caps *caps, const pm_matmul *m)
     const pm_weight_view view = pm_weight_view_of(&m->weight);
     const uint64_t groups = pm_div_up(m->weight.n, PM_WEIGHT_GROUP), most = caps->texels_max;
     return caps->subgroup_min >= 8 && groups * (view.group_pieces / 16) <= most &&
-           groups * (view.group_scales / 4) <= most && (uint64_t)m->rows_max * (m->x_stride / 4) <= most;
+           groups * (view.group_scales / 16) <= most && (uint64_t)m->rows_max * (m->x_stride / 4) <= most;
 }
 
 /* Pieces, scales, x and, of a codebook type, its table; what a type has not is in another's place. */
@@ -169,7 +169,7 @@ static uint32_t texels_of(const pm_matmul *m, pm_vk_texels texels[PM_VK_TEXELS_M
     const pm_slice pieces = pm_slice_part(all, view.pieces - base, groups * view.group_pieces);
     const pm_slice scales = pm_slice_part(all, view.scales - base, groups * view.group_scales);
     texels[0] = (pm_vk_texels){pieces.bytes > 0 ? pieces : scales, PM_VK_TEXEL_U32X4};
-    texels[1] = (pm_vk_texels){scales.bytes > 0 ? scales : pieces, PM_VK_TEXEL_U32};
+    texels[1] = (pm_vk_texels){scales.bytes > 0 ? scales : pieces, PM_VK_TEXEL_U32X4};
     texels[2] = (pm_vk_texels){pm_slice_part(m->x, 0, x_bytes < x_most ? x_bytes : x_most), PM_VK_TEXEL_F32X4};
     texels[3] = (pm_vk_texels){table, PM_VK_TEXEL_U32};
     return table.bytes > 0 ? 4 : 3;
