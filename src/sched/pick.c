@@ -16,6 +16,19 @@ static uint32_t lacking(const pm_sequence *sequence)
     return count - sequence->scheduled;
 }
 
+static bool decodes(const pm_sequence *sequence)
+{
+    return lacking(sequence) == 1 + sequence->drafts;
+}
+
+uint32_t pm_sched_decoding(const pm_sched *sched)
+{
+    uint32_t rows = 0;
+    for (uint32_t i = 0; i < sched->running_count; i++)
+        rows += decodes(sched->running[i]) ? 1 + sched->running[i]->drafts : 0;
+    return rows;
+}
+
 static uint32_t first_logits(const pm_sequence *sequence)
 {
     const uint32_t last = sequence->token_count + sequence->picked - 1 - sequence->drafts;
@@ -119,7 +132,7 @@ static void pick_decoding(pm_sched *sched)
 {
     for (uint32_t i = 0; i < sched->running_count;) {
         pm_sequence *sequence = sched->running[i];
-        if (lacking(sequence) != 1 + sequence->drafts) {
+        if (!decodes(sequence)) {
             i++;
             continue;
         }
@@ -142,10 +155,12 @@ static void pick_decoding(pm_sched *sched)
 /* ---------------------------------------------------------------- prompts */
 
 /* Rows for prompts: what the budget leaves, while others decode not more than keeps their
- * steps short, and never none. */
+ * steps short, and else never none. */
 static uint32_t prompt_budget(const pm_sched *sched)
 {
     const pm_batch *batch = sched->batch;
+    if (batch->rows > 0 && sched->prompt_rows == 0)
+        return 0;
     uint32_t left = sched->budget_rows > batch->rows ? sched->budget_rows - batch->rows : 0;
     if (batch->rows > 0)
         left = pm_sched_min(left, sched->prompt_rows);
@@ -232,6 +247,20 @@ static void finish(pm_sched *sched)
     sched->batch = NULL;
 }
 
+/* One that decodes waits for the host, and no other has a row. */
+static bool waits_for_host(const pm_sched *sched)
+{
+    bool waits = false;
+    for (uint32_t i = 0; i < sched->running_count; i++) {
+        const pm_sequence *sequence = sched->running[i];
+        if (decodes(sequence))
+            return false;
+        waits |= sequence->picked > 0 && (sequence->no_ahead || sequence->drafts > 0) &&
+                 sequence->token_count - sequence->drafts + 1 < sequence->token_capacity;
+    }
+    return waits;
+}
+
 const pm_batch *pm_sched_pick(pm_sched *sched)
 {
     pm_assert(sched->in_flight <= 1);
@@ -239,6 +268,10 @@ const pm_batch *pm_sched_pick(pm_sched *sched)
     const pm_batch *batch = sched->batch;
     while (sched->deadline_head != NULL && sched->deadline_head->deadline_ns <= sched->now_ns)
         pm_sched_end(sched, sched->deadline_head, PM_SEQ_EXPIRED);
+    if (waits_for_host(sched)) {
+        finish(sched);
+        return batch;
+    }
     pm_sched_make_room(sched);
     pick_decoding(sched);
     if (!sched->gave_way)

@@ -91,7 +91,7 @@ void pm_sched_set_budget(pm_sched *sched, uint32_t rows, uint32_t prompt_rows)
 {
     const pm_sched_params *p = &sched->params;
     sched->budget_rows = rows < p->max_seqs ? p->max_seqs : pm_sched_min(rows, p->max_batch_tokens);
-    sched->prompt_rows = prompt_rows < 1 ? 1 : prompt_rows;
+    sched->prompt_rows = prompt_rows;
 }
 
 /* ------------------------------------------------------------ come and go */

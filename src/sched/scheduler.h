@@ -76,9 +76,12 @@ pm_prefix_hash pm_sched_root(const pm_sched *sched, uint32_t adapter, const void
 void pm_sched_set_now(pm_sched *sched, uint64_t now_ns);
 
 /* Rows of one step: `rows` in all (clamped to [max_seqs, max_batch_tokens]), of which those
- * of prompts at most `prompt_rows` (>= 1) while others decode, so that their steps stay
- * short. Until set: max_batch_tokens both. */
+ * of prompts at most `prompt_rows` while others decode, so that their steps stay short; with 0
+ * prompts wait for as long. Until set: max_batch_tokens both. */
 void pm_sched_set_budget(pm_sched *sched, uint32_t rows, uint32_t prompt_rows);
+
+/* Rows that those that decode have in the batch of a pm_sched_pick() now, guesses included. */
+uint32_t pm_sched_decoding(const pm_sched *sched);
 
 /* The sequence waits. Its prompt is in tokens, and pm_sched_can_hold() it. Borrowed until
  * pm_sched_remove(). */
@@ -95,7 +98,9 @@ void pm_sched_fork(pm_sched *sched, pm_sequence *parent, pm_sequence *child);
 void pm_sched_remove(pm_sched *sched, pm_sequence *sequence);
 
 /* The next step's batch; rows == 0 when nothing can run (it then needs no commit).
- * Borrowed until the next but one call. At most one other batch is in flight. */
+ * Borrowed until the next but one call. At most one other batch is in flight: where all that
+ * decode are in it and need the host first, the next is left to them, for a batch of prompts
+ * between two of theirs would make them wait for as many rows as a step can have. */
 const pm_batch *pm_sched_pick(pm_sched *sched);
 
 /* The batch, the oldest in flight, has run: its rows are computed, and drafts beyond

@@ -517,6 +517,61 @@ static void a_long_prompt_stalls_nobody(void **state)
     }
 }
 
+/* One that decodes and needs the host is never made to wait for a batch that has prompts alone: each batch has its
+ * row, and of the prompt no more rows than are good beside it. Alone the prompt has the whole budget. */
+static void prompts_leave_the_host_its_turn(void **state)
+{
+    (void)state;
+    const pm_sched_params params = {.max_seqs = 4, .max_batch_tokens = 64, .max_outs = 4, .page_count = 100,
+                                    .page_tokens = PAGE, .swap_slots = 8};
+    for (uint32_t others = 0; others < 2; others++) { /* with one that is picked ahead, and without */
+        sim_request r[3] = {0};
+        sim s;
+        sim_init(&s, &params, r, 2 + others);
+        pm_sched_set_budget(s.sched, 64, 4);
+        init(&s, &r[0], 8, 30, 1);
+        r[0].sequence.no_ahead = true;
+        pm_sched_add(s.sched, &r[0].sequence);
+        if (others)
+            add(&s, &r[2], 8, 30, 2);
+        step(&s);
+        add(&s, &r[1], 300, 4, 3);
+        while (r[0].end == SIM_OPEN) {
+            const bool last = r[0].sequence.token_count + 2 >= r[0].sequence.token_capacity;
+            const uint32_t rows = sim_pick(&s);
+            assert_true(rows <= 1 + others + 4 || last);
+            if (s.flights == 2 || rows == 0)
+                sim_commit(&s);
+        }
+        assert_int_equal(r[0].gap_max, others ? 2 : 1);
+        assert_true(r[1].sequence.computed > 4 * 25);
+        sim_drain(&s, true);
+        finish(&s, r, 2 + others);
+    }
+}
+
+/* Nothing of prompts where that is asked for, for as long as others decode. */
+static void prompts_can_be_left_out(void **state)
+{
+    (void)state;
+    sim_request r[3] = {0};
+    sim s;
+    sim_init(&s, &ROOMY, r, 3);
+    add(&s, &r[0], 8, 20, 1);
+    add(&s, &r[1], 8, 10, 2);
+    step(&s);
+    assert_int_equal(pm_sched_decoding(s.sched), 2);
+    add(&s, &r[2], 40, 2, 3);
+    pm_sched_set_budget(s.sched, 64, 0);
+    for (uint32_t i = 0; i < 5; i++) {
+        assert_int_equal(sim_pick(&s), 2);
+        sim_commit(&s);
+    }
+    sim_drain(&s, false);
+    assert_true(r[2].first_step > r[0].ended_step);
+    finish(&s, r, 3);
+}
+
 /* ---------------------------------------------------------------- fairness */
 
 static void a_higher_priority_goes_first(void **state)
@@ -655,6 +710,8 @@ int main(void)
         cmocka_unit_test(right_guesses_save_steps_and_wrong_ones_change_nothing),
         cmocka_unit_test(guesses_take_nothing_from_others),
         cmocka_unit_test(a_long_prompt_stalls_nobody),
+        cmocka_unit_test(prompts_leave_the_host_its_turn),
+        cmocka_unit_test(prompts_can_be_left_out),
         cmocka_unit_test(a_higher_priority_goes_first),
         cmocka_unit_test(age_outweighs_priority),
         cmocka_unit_test(light_ones_pass_a_heavy_one_but_not_for_ever),
