@@ -97,7 +97,7 @@ static pm_result create_crank(pm_engine *e)
         return PM_ERR_NOMEM;
     if (e->params.draft_path != NULL)
         PM_TRY(pm_draft_init(e));
-    pm_pace_init(&e->pace, e->max_batch_tokens, STEP_US);
+    pm_pace_init(&e->pace, e->max_batch_tokens, STEP_US, pm_vk_device_caps(e->device)->is_cpu);
     return PM_OK;
 }
 

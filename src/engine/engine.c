@@ -49,36 +49,18 @@ static void look_up(pm_engine *e)
     }
 }
 
-/* Sequences whose prompt is read: they decode in the next step. */
-static uint32_t count_decoding(const pm_batch *batch)
-{
-    uint32_t count = 0;
-    for (uint32_t s = 0; s < batch->seqs; s++)
-        count += batch->out_start[s + 1] > batch->out_start[s];
-    return count;
-}
-
-/* True when no prompt is read in the batch. */
-static bool only_decodes(const pm_batch *batch)
-{
-    bool only = batch->rows_per_seq_max == 1;
-    for (uint32_t s = 0; s < batch->seqs && only; s++)
-        only = batch->out_start[s + 1] > batch->out_start[s];
-    return only;
-}
-
 /* The next batch goes to the device; none when nothing can run. */
 static pm_result launch(pm_engine *e, pm_flight *flight)
 {
     pm_sched_set_now(e->sched, pm_clock_ns());
-    pm_sched_set_budget(e->sched, pm_pace_rows(&e->pace), pm_pace_prompt_rows(&e->pace, e->decoding));
     look_up(e);
     PM_TRY(pm_draft_guess(e));
+    const uint32_t decoding = pm_sched_decoding(e->sched);
+    pm_sched_set_budget(e->sched, pm_pace_rows(&e->pace), pm_pace_prompt_rows(&e->pace, decoding));
     const pm_batch *batch = pm_sched_pick(e->sched);
     end_given_up(e);
     if (batch->rows == 0)
         return PM_OK;
-    e->decoding = count_decoding(batch);
     pm_step_samples room;
     *flight = (pm_flight){.batch = batch};
     const pm_step_samples *samples = pm_sampling_prepare(&e->sampling, flight, &room);
@@ -103,6 +85,27 @@ static void accept(pm_engine *e, const pm_batch *batch)
     }
 }
 
+/* What the pace learns from the batch. */
+static pm_pace_step step_of(const pm_batch *batch)
+{
+    bool read = false;
+    for (uint32_t s = 0; s < batch->seqs; s++) {
+        if (!batch->picks[s])
+            return PM_PACE_PROMPTS; /* there is more of it */
+        read |= batch->row_start[s + 1] - batch->row_start[s] > 1 + batch->drafts[s];
+    }
+    return read ? PM_PACE_PROMPTS_END : PM_PACE_ALONE;
+}
+
+static void note(pm_engine *e, const pm_flight *flight)
+{
+    const pm_batch *batch = flight->batch;
+    const double us = (double)pm_run_ns(flight->run) * 1e-3;
+    pm_pace_note(&e->pace, batch->rows, step_of(batch), us);
+    pm_log(PM_LOG_SCHED, "step %llu: %u rows of %u sequences, %u of one at most, %u outputs: %.0f us",
+           (unsigned long long)batch->step, batch->rows, batch->seqs, batch->rows_per_seq_max, batch->outs, us);
+}
+
 pm_result pm_engine_land(pm_engine *e)
 {
     const pm_flight flight = e->flight;
@@ -113,7 +116,7 @@ pm_result pm_engine_land(pm_engine *e)
     const uint64_t start_ns = pm_clock_ns();
     PM_TRY(pm_run_wait(flight.run));
     e->counts.device_wait_us += (double)(pm_clock_ns() - start_ns) * 1e-3;
-    pm_pace_note(&e->pace, batch->rows, only_decodes(batch), (double)pm_run_ns(flight.run) * 1e-3);
+    note(e, &flight);
     pm_sampling_pick(&e->sampling, &flight, e->picked);
     accept(e, batch);
     pm_sched_commit(e->sched, batch);

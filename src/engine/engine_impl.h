@@ -31,7 +31,6 @@ struct pm_engine {
     pm_pace pace;
     pm_events events;
     pm_flight flight;              /* submitted by the last step, waited for in the next */
-    uint32_t decoding;             /* sequences that will decode behind it */
     int32_t *picked;               /* [score_rows] tokens of a batch's outputs; scratch */
     pm_request *requests;          /* all that the scheduler knows; linked by next */
     pm_request *ended;             /* whose events may not have been taken yet */

@@ -3,11 +3,13 @@
 
 #define FIRST_ROWS 64u
 #define TRY_ROWS 8u                /* are tried when those of one that decodes say that they fit */
-#define WEIGHT 0.5                 /* of a new measurement */
+#define OUTLIER 1.5                /* a mean so many times a new measurement was of something that happens once */
 
-void pm_pace_init(pm_pace *pace, uint32_t rows_max, double step_us)
+_Static_assert(PM_BUCKETS_MAX <= 64, "a bit for each");
+
+void pm_pace_init(pm_pace *pace, uint32_t rows_max, double step_us, bool compiles_late)
 {
-    *pace = (pm_pace){.rows_max = rows_max, .step_us = step_us};
+    *pace = (pm_pace){.rows_max = rows_max, .step_us = step_us, .compiles_late = compiles_late};
 }
 
 static uint32_t index_for(const pm_pace *pace, uint32_t rows)
@@ -18,78 +20,112 @@ static uint32_t index_for(const pm_pace *pace, uint32_t rows)
     return index;
 }
 
-/* Rows of all buckets; returns how many there are. */
-static uint32_t list_buckets(const pm_pace *pace, uint32_t rows[PM_BUCKETS_MAX])
+/* The largest bucket of at most so many rows, at least 1. */
+static uint32_t bucket_within(const pm_pace *pace, double rows)
 {
-    uint32_t count = 0;
-    for (uint32_t bucket = 1; bucket != 0; bucket = pm_bucket_next(bucket, pace->rows_max))
-        rows[count++] = bucket;
-    return count;
-}
-
-void pm_pace_note(pm_pace *pace, uint32_t rows, bool decode, double us)
-{
-    uint32_t bucket[PM_BUCKETS_MAX];
-    double *means = decode ? pace->decode_us : pace->mixed_us;
-    const uint32_t index = index_for(pace, rows), count = list_buckets(pace, bucket);
-    if (!decode) /* as a full bucket would take */
-        us *= (double)bucket[index] / rows;
-    means[index] = means[index] == 0.0 ? us : means[index] + WEIGHT * (us - means[index]);
-    for (uint32_t i = 0; i < count; i++) { /* what contradicts it was measured when texts were shorter */
-        const double least = i < index ? means[index] * bucket[i] / bucket[index] : means[index];
-        means[i] = means[i] > 0.0 && means[i] < least ? least : means[i];
-    }
-}
-
-/* What a step of the bucket with this index costs; 0 = nothing is known. The least of what
- * it took and what smaller ones would make of it by their rows: one slow step among fast ones
- * is soon forgotten, although it is not taken again. */
-static double cost_of(const pm_pace *pace, const double *us, uint32_t index)
-{
-    uint32_t rows[PM_BUCKETS_MAX];
-    const uint32_t count = list_buckets(pace, rows);
-    double cost = 0.0;
-    for (uint32_t i = 0; i <= index; i++) {
-        const double scaled = us[i] * rows[index] / rows[i];
-        cost = us[i] > 0.0 && (cost == 0.0 || scaled < cost) ? scaled : cost;
-    }
-    for (uint32_t i = index + 1; i < count && cost == 0.0; i++)
-        cost = us[i];
-    return cost;
-}
-
-/* The most rows whose mixed step takes at most limit_us. */
-static uint32_t most_rows(const pm_pace *pace, double limit_us)
-{
-    uint32_t most = 1, index = 0;
-    for (uint32_t rows = 1; rows != 0; rows = pm_bucket_next(rows, pace->rows_max), index++)
-        if (cost_of(pace, pace->mixed_us, index) <= limit_us)
-            most = rows;
+    uint32_t most = 1;
+    for (uint32_t bucket = 1; bucket != 0 && (double)bucket <= rows; bucket = pm_bucket_next(bucket, pace->rows_max))
+        most = bucket;
     return most;
+}
+
+/* ------------------------------------------------------------------ note */
+
+/* Down faster than up: what a step is compared with is rather too little. */
+static void note_alone(pm_pace *pace, uint32_t rows, double us)
+{
+    double *mean = &pace->alone_us[index_for(pace, rows)];
+    if (*mean == 0.0 || *mean > OUTLIER * us)
+        *mean = us;
+    else
+        *mean += (us < *mean ? 0.25 : 0.125) * (us - *mean);
+}
+
+static void note_mixed(pm_pace *pace, uint32_t rows, double us)
+{
+    const bool same = pace->mixed_rows > 0 && index_for(pace, pace->mixed_rows) == index_for(pace, rows);
+    pace->mixed_us = same && pace->mixed_us <= OUTLIER * us ? pace->mixed_us + 0.5 * (us - pace->mixed_us) : us;
+    pace->mixed_rows = rows;
+}
+
+void pm_pace_note(pm_pace *pace, uint32_t rows, pm_pace_step step, double us)
+{
+    const bool alone = step == PM_PACE_ALONE;
+    uint64_t *ran = alone ? &pace->ran_alone : &pace->ran_mixed;
+    const uint64_t bit = UINT64_C(1) << index_for(pace, rows);
+    const bool first = (*ran & bit) == 0;
+    *ran |= bit;
+    pace->mixed_steps += !alone;
+    if (first && pace->compiles_late)
+        return;
+    if (alone) {
+        pace->mixed_steps = 0;
+        note_alone(pace, rows, us);
+    } else if (step == PM_PACE_PROMPTS || rows >= pace->mixed_rows) { /* fewer rows at the end say nothing of more */
+        note_mixed(pace, rows, us);
+    }
+}
+
+/* ------------------------------------------------------------------ rows */
+
+/* What a step of so many rows takes at least, without prompts; 0 = nothing is known. */
+static double alone_at_least(const pm_pace *pace, uint32_t rows)
+{
+    const uint32_t index = index_for(pace, rows);
+    double least = pace->alone_us[index];
+    uint32_t i = 0;
+    if (least > 0.0)
+        return least;
+    for (uint32_t bucket = 1; bucket != 0; bucket = pm_bucket_next(bucket, pace->rows_max), i++) {
+        const double us = i < index ? pace->alone_us[i] : pace->alone_us[i] * rows / bucket;
+        least = us > least ? us : least;
+    }
+    return least;
 }
 
 uint32_t pm_pace_rows(const pm_pace *pace)
 {
-    if (cost_of(pace, pace->mixed_us, 0) == 0.0)
+    if (pace->mixed_rows == 0)
         return FIRST_ROWS < pace->rows_max ? FIRST_ROWS : pace->rows_max;
-    const uint32_t most = most_rows(pace, pace->step_us);
-    if (most >= TRY_ROWS || TRY_ROWS > pace->rows_max || pace->decode_us[0] == 0.0 ||
-        pace->decode_us[0] * TRY_ROWS > pace->step_us)
+    const uint32_t most = bucket_within(pace, pace->mixed_rows * pace->step_us / pace->mixed_us);
+    if (most >= TRY_ROWS || TRY_ROWS > pace->rows_max || pace->alone_us[0] == 0.0 ||
+        pace->alone_us[0] * TRY_ROWS > pace->step_us)
         return most;
     return TRY_ROWS; /* cannot take as long as they did once: a sequence alone would guess no more */
+}
+
+/* The most rows of a step beside `decoding` that take alone_us without prompts. */
+static double rows_beside(const pm_pace *pace, uint32_t decoding, double alone_us)
+{
+    const double limit_us = PM_PACE_DECODE * alone_us, first = PM_PACE_DECODE * decoding;
+    const double further = pace->mixed_rows > 0 ? pace->mixed_rows * limit_us / pace->mixed_us : 0.0;
+    if (pace->mixed_rows == 0 || pace->mixed_us <= limit_us)
+        return further > first ? further : first;
+    if (pace->mixed_rows <= decoding)
+        return decoding;
+    const double line =
+        decoding + (limit_us - alone_us) * (pace->mixed_rows - decoding) / (pace->mixed_us - alone_us);
+    return line < first && pace->mixed_rows > first ? first : line;
+}
+
+/* The bucket for so many rows beside `decoding`, or one that is nearly as good and has run. */
+static uint32_t bucket_beside(const pm_pace *pace, uint32_t decoding, double rows)
+{
+    const uint32_t best = bucket_within(pace, rows);
+    uint32_t ran = 0, index = 0;
+    for (uint32_t bucket = 1; bucket != 0 && bucket <= best; bucket = pm_bucket_next(bucket, pace->rows_max), index++)
+        if ((pace->ran_mixed >> index & 1) && bucket > decoding)
+            ran = bucket;
+    return pace->compiles_late && ran * PM_PACE_NEW > best ? ran : best;
 }
 
 uint32_t pm_pace_prompt_rows(const pm_pace *pace, uint32_t decoding)
 {
     if (decoding == 0)
         return pace->rows_max;
-    const double alone_us = cost_of(pace, pace->decode_us, index_for(pace, decoding));
-    const bool known = alone_us > 0.0 && cost_of(pace, pace->mixed_us, 0) > 0.0;
-    if (!known)
-        return PM_PACE_PROMPT_FEW;
-    const uint32_t most = most_rows(pace, PM_PACE_DECODE * alone_us);
-    if (most >= decoding + PM_PACE_PROMPT_FEW)
-        return most - decoding;
-    const double few_us = pace->mixed_us[index_for(pace, decoding + PM_PACE_PROMPT_FEW)];
-    return few_us <= PM_PACE_DECODE * alone_us ? PM_PACE_PROMPT_FEW : 1; /* not measured: it is tried */
+    const double alone_us = alone_at_least(pace, decoding);
+    if (alone_us == 0.0 || pace->mixed_steps >= PM_PACE_FRESH)
+        return 0;
+    const uint32_t rows = bucket_beside(pace, decoding, rows_beside(pace, decoding, alone_us));
+    return rows > decoding ? rows - decoding : 1;
 }

@@ -3,12 +3,24 @@
  * Two bounds, in rows of the buckets of plan/bucket.h:
  *   - a step takes at most step_us, so that submissions stay short and the engine answers;
  *   - while sequences decode, the prompts beside them make their step at most PM_PACE_DECODE
- *     times as long as it was without.
- * Times are running means by bucket; they grow with the texts, so that a mean which a newer one
- * contradicts gives way. A bucket costs at most as much a row as smaller ones
- * do: too much where it was not measured, since weights are read once for many rows, so that
- * a step is rather too short than too long, and the next shows it. With nothing measured a
- * step has 64 rows.
+ *     times as long as it is without.
+ * What is believed of a device: a step of more rows takes no less time, and no more for each row.
+ *
+ *   us |              . proportional: at most    So R rows take at most R / D times what D took:
+ *      |           .                             the first chunk, of which nothing is known, has
+ *      |        P       P: the last step with    (PM_PACE_DECODE - 1) D rows, and each measured
+ *      |     .             prompts               step says how far the next may go. Where P took
+ *      |  D                D: without prompts    too long, the rows that fit lie on the line from
+ *      +------------------ rows                  D to P.
+ *
+ * P stands for the texts and the load of its moment, and the next step moves it; so prompts that
+ * get longer get fewer rows, and it is still there when the next prompt comes. D is measured in
+ * steps without prompts: where there was none for PM_PACE_FRESH steps a step is left without.
+ * With nothing measured a step has 64 rows.
+ *
+ * A driver may compile a kernel when it first runs, as Mesa's llvmpipe does in tenths of a second:
+ * there the first step of a bucket says nothing, and beside others one that has run is preferred
+ * to a new one of less than PM_PACE_NEW times its rows.
  */
 #ifndef PM_ENGINE_PACE_H
 #define PM_ENGINE_PACE_H
@@ -17,24 +29,37 @@
 
 #include <stdbool.h>
 
-#define PM_PACE_DECODE 2.2         /* the goal is 3, between any two tokens of a sequence */
+#define PM_PACE_DECODE 2.0         /* the goal is 3, between any two tokens of a sequence: clocks and loads vary */
+#define PM_PACE_FRESH 32u          /* steps with prompts that the time without is good for */
+
+#define PM_PACE_NEW 1.5
+
+/* What was read in a step beside rows of sequences that decode, guesses among them. */
+typedef enum pm_pace_step {
+    PM_PACE_ALONE,                 /* nothing */
+    PM_PACE_PROMPTS,               /* prompts: all rows that they might have */
+    PM_PACE_PROMPTS_END,           /* the last of them: maybe fewer */
+} pm_pace_step;
 
 typedef struct pm_pace {
     uint32_t rows_max;
     double step_us;
-    double decode_us[PM_BUCKETS_MAX], mixed_us[PM_BUCKETS_MAX]; /* by bucket; 0 = not measured */
+    bool compiles_late;            /* see above */
+    uint64_t ran_alone, ran_mixed; /* bit i: a step of bucket i, where it does */
+    double alone_us[PM_BUCKETS_MAX]; /* D, by bucket; 0 = not measured */
+    uint32_t mixed_rows;           /* P; 0 = not measured */
+    double mixed_us;
+    uint32_t mixed_steps;          /* since the last without prompts */
 } pm_pace;
 
-void pm_pace_init(pm_pace *pace, uint32_t rows_max, double step_us);
+void pm_pace_init(pm_pace *pace, uint32_t rows_max, double step_us, bool compiles_late);
 
-/* A step of so many rows took this long. decode: no prompt was read in it. */
-void pm_pace_note(pm_pace *pace, uint32_t rows, bool decode, double us);
+/* A step of so many rows took this long. */
+void pm_pace_note(pm_pace *pace, uint32_t rows, pm_pace_step step, double us);
 
-/* Rows for the next step, and of them for prompts while `decoding` sequences decode: at
- * least PM_PACE_PROMPT_FEW where these keep to the bound, else one, so that prompts end. */
+/* Rows for the next step, and of them for prompts while sequences decode `decoding` rows: at
+ * least one, so that prompts end; or 0, so that the time without prompts is measured. */
 uint32_t pm_pace_rows(const pm_pace *pace);
 uint32_t pm_pace_prompt_rows(const pm_pace *pace, uint32_t decoding);
-
-#define PM_PACE_PROMPT_FEW 4u      /* cost a matmul no more than one */
 
 #endif /* PM_ENGINE_PACE_H */
