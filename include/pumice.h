@@ -406,12 +406,12 @@ typedef struct pm_engine_stats {
     uint64_t prompt_tokens;        /* of prompts, computed or cached */
     uint64_t cached_tokens;        /* of them, found in the prefix cache */
     uint64_t recomputed_tokens;    /* read again after a preemption or a lost device */
-    uint64_t generated_tokens;
+    uint64_t generated_tokens;     /* that events told of */
     uint64_t drafted_tokens, accepted_tokens; /* by speculation: guessed, and of them right */
     uint64_t draft_steps;          /* passes of the draft model, each for all that ask for it */
-    uint32_t queued, running;      /* sequences now */
-    uint32_t pages_used, pages_used_max;
-    uint32_t pages_cached;         /* free ones that a prompt may find */
+    uint32_t queued, running;      /* answers now: that wait for pages or a place, that steps go on with */
+    uint32_t pages_used, pages_used_max; /* KV pages that sequences hold now, and at most since create */
+    uint32_t pages_cached;         /* that a prompt may find, free ones and held ones */
     uint32_t draft_pages_used;     /* of the draft model's own */
     uint32_t preemptions;          /* by recompute or swap */
     uint64_t swapped_pages;        /* that went to host memory */
