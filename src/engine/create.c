@@ -8,6 +8,7 @@
 
 #define CONTEXT_DEFAULT 4096u      /* tokens, where the model's own limit is larger */
 #define STEP_US 1e6                 /* a step should take no longer: the engine answers between two */
+#define RESERVE 100                /* of so many pages one stays free at admission, for those that run to grow into */
 #define SCORE_BYTES (UINT64_C(64) << 20) /* logits of one scoring step */
 
 static uint32_t or_default(uint32_t value, uint32_t otherwise)
@@ -86,6 +87,7 @@ static pm_result create_crank(pm_engine *e)
         .max_outs = e->score_rows,
         .page_count = e->pages,
         .page_tokens = e->model.layout.page_tokens,
+        .reserve_pages = e->pages / RESERVE,
         .swap_slots = e->slots,
         .no_cache = e->params.no_prefix_cache,
     };
