@@ -128,6 +128,38 @@ static void pages_in_host_memory_change_no_answer(void **state)
     assert_true(in_pages(16, 64, SEQS / 2, 64).swapped_pages > 0);
 }
 
+/* Answers of one prompt share its pages, the last of them until each writes there; where they give way, to be
+ * computed again or to host memory, each goes on alone. */
+static void samples_survive_preemption(void **state)
+{
+    (void)state;
+    enum { ANSWERS = 5 };
+    static answer wide[ANSWERS], narrow[2 * ANSWERS];
+    const pm_request_params p = {.max_tokens = 90, .ignore_end = true, .n = ANSWERS,
+                                 .sample = {.temperature = 1.1f, .seed = 500}};
+    const char prompt[] = "Once upon a time there was a little dog that had a hat, and then the dog said hello";
+    answers_alone();
+    pm_engine *engine = open_demo((pm_engine_params){.max_seqs = 16, .deterministic = true, .max_context_tokens = 256});
+    ask_alone(engine, p, prompt, wide);
+    pm_engine_destroy(engine);
+    for (uint32_t slots = 0; slots <= 32; slots += 32) {
+        engine = open_demo((pm_engine_params){.max_seqs = 16, .deterministic = true, .max_context_tokens = 256,
+                                              .kv_bytes = page_bytes * 16, .swap_bytes = page_bytes * slots});
+        ask(engine, p, prompt, narrow); /* twice at once */
+        ask(engine, p, prompt, narrow + ANSWERS);
+        run_all(engine, narrow, 2 * ANSWERS);
+        for (uint32_t i = 0; i < 2 * ANSWERS; i++)
+            same_answer(&narrow[i], &wide[i % ANSWERS]);
+        pm_engine_stats stats;
+        pm_engine_statistics(engine, &stats);
+        printf("%u preemptions, %llu pages to host memory, %llu tokens read again\n", stats.preemptions,
+               (unsigned long long)stats.swapped_pages, (unsigned long long)stats.recomputed_tokens);
+        assert_true(stats.preemptions > 0 && (stats.swapped_pages > 0) == (slots > 0));
+        assert_int_equal(stats.pages_used, 0);
+        pm_engine_destroy(engine);
+    }
+}
+
 /* ---------------------------------------------------------- what requests ask */
 
 static const char hello[] = "<|im_start|>user\nTell me a story about a cat and a hat.<|im_end|>\n<|im_start|>assistant\n";
@@ -261,53 +293,133 @@ static void guesses_change_the_pace_and_no_token(void **state)
     }
 }
 
+/* One position's: in order, of at most probability 1, the chosen among them where it is likely enough. */
+static void check_logprobs(const pm_logprobs *x, uint32_t top, bool greedy)
+{
+    double sum = 0.0;
+    bool found = false;
+    assert_int_equal(x->top_count, top);
+    assert_true(x->chosen.logprob <= 0.0f);
+    for (uint32_t t = 0; t < top; t++) {
+        assert_true(t == 0 || x->top[t].logprob <= x->top[t - 1].logprob);
+        for (uint32_t other = 0; other < t; other++)
+            assert_int_not_equal(x->top[t].token, x->top[other].token);
+        if (x->top[t].token == x->chosen.token) {
+            assert_float_equal(x->top[t].logprob, x->chosen.logprob, 1e-5);
+            found = true;
+        }
+        sum += exp((double)x->top[t].logprob);
+    }
+    assert_true(sum < 1.0001 && (sum > 0.0) == (top > 0));
+    if (top > 0)
+        assert_true(found || x->chosen.logprob <= x->top[top - 1].logprob + 1e-5f);
+    if (top > 0 && greedy)
+        assert_int_equal(x->chosen.token, x->top[0].token);
+}
+
+/* Each answer has the prompt first, as it was given, where it is asked for; then its tokens. */
+static void check_events(pm_request_params p, const char *prompt, answer *answers)
+{
+    pm_event events[64];
+    const uint32_t n = p.n > 0 ? p.n : 1, top = p.sample.top_logprobs;
+    uint32_t echoes[2] = {0}, seen = 0;
+    ask(shared, p, prompt, answers);
+    while (pm_engine_busy(shared)) {
+        size_t count = 0;
+        ok(pm_engine_step(shared, events, 64, &count));
+        for (size_t i = 0; i < count; i++) {
+            const pm_event *e = &events[i];
+            if (e->echo) {
+                assert_true(p.echo && answers[e->index].events == 0);
+                echoes[e->index]++;
+                assert_int_equal(e->token, -1);
+                assert_int_equal(e->text_len, strlen(hello));
+                assert_memory_equal(e->text, hello, e->text_len);
+                assert_int_equal(e->logprobs_count, p.sample.logprobs ? e->prompt_tokens : 0);
+            } else {
+                assert_int_equal(e->logprobs_count, p.sample.logprobs && e->token >= 0);
+            }
+            for (uint32_t l = 0; l < e->logprobs_count; l++, seen++) {
+                if (e->echo && l == 0) {
+                    assert_int_equal(e->logprobs[0].top_count, 0);
+                    assert_true(e->logprobs[0].chosen.logprob == 0.0f);
+                } else {
+                    check_logprobs(&e->logprobs[l], top, !e->echo);
+                }
+            }
+            take_event(e, answers, n);
+        }
+    }
+    for (uint32_t i = 0; i < n; i++)
+        assert_int_equal(echoes[i], p.echo);
+    assert_true(seen > 0 || !p.sample.logprobs);
+}
+
 static void log_probabilities_are_those_of_the_logits(void **state)
 {
     (void)state;
-    static answer a;
-    pm_event events[64];
-    pm_request_params p = {.max_tokens = 6, .echo = true, .sample = {.logprobs = true, .top_logprobs = 5}};
-    ask(shared, p, hello, &a);
-    bool echoed = false;
-    uint32_t seen = 0;
-    while (pm_engine_busy(shared)) {
-        size_t n = 0;
-        ok(pm_engine_step(shared, events, 64, &n));
-        for (size_t i = 0; i < n; i++) {
-            const pm_event *e = &events[i];
-            if (e->echo) {
-                assert_false(echoed);
-                echoed = true;
-                assert_int_equal(e->text_len, strlen(hello));
-                assert_memory_equal(e->text, hello, e->text_len);
-                assert_int_equal(e->logprobs_count, e->prompt_tokens);
-                assert_int_equal(e->logprobs[0].top_count, 0);
-            } else {
-                assert_true(echoed && e->logprobs_count == (e->token >= 0));
-            }
-            for (uint32_t l = e->echo ? 1 : 0; l < e->logprobs_count; l++) {
-                const pm_logprobs *x = &e->logprobs[l];
-                double sum = 0.0;
-                assert_int_equal(x->top_count, 5);
-                for (uint32_t t = 0; t < 5; t++) {
-                    assert_true(t == 0 || x->top[t].logprob <= x->top[t - 1].logprob);
-                    if (x->top[t].token == x->chosen.token)
-                        assert_float_equal(x->top[t].logprob, x->chosen.logprob, 1e-5);
-                    sum += exp((double)x->top[t].logprob);
-                }
-                assert_true(sum > 0.0 && sum < 1.0001 && x->chosen.logprob <= x->top[0].logprob + 1e-6f);
-                if (!e->echo) /* greedy */
-                    assert_int_equal(x->chosen.token, x->top[0].token);
-                seen++;
-            }
-            take_event(e, &a, 1);
+    static answer plain, a[2];
+    int32_t tokens[64];
+    size_t count = 0;
+    ok(pm_tokenize(pm_engine_tokenizer(shared), hello, strlen(hello), PM_TOKENIZE_SPECIAL, tokens, 64, &count));
+    ask_alone(shared, (pm_request_params){.max_tokens = 6}, hello, &plain);
+    for (uint32_t i = 0; i < 8; i++) {
+        const uint32_t tops[] = {5, 0, PM_TOP_LOGPROBS_MAX, 1};
+        pm_request_params p = {.max_tokens = 6, .echo = i != 1, .n = 1 + i % 2,
+                               .sample = {.logprobs = i != 4, .top_logprobs = tops[i % 4]}};
+        if (i >= 4) {              /* the prompt is given as tokens, and echoed as their text */
+            p.tokens = tokens;
+            p.token_count = count;
+        }
+        check_events(p, i < 4 ? hello : NULL, a);
+        for (uint32_t k = 0; k < p.n; k++) { /* whose text stands behind the echo */
+            assert_int_equal(a[k].count, plain.count);
+            assert_memory_equal(a[k].tokens, plain.tokens, plain.count * sizeof(int32_t));
+            assert_int_equal(a[k].len, plain.len + (p.echo ? strlen(hello) : 0));
         }
     }
-    assert_true(echoed && seen > 6);
-    static answer plain;
-    ask_alone(shared, (pm_request_params){.max_tokens = 6}, hello, &plain);
-    assert_int_equal(plain.count, a.count);
-    assert_memory_equal(plain.tokens, a.tokens, a.count * sizeof(int32_t));
+}
+
+/* More edits than a step has room for are made on the host, to the same tokens with the same log-probabilities. */
+static void the_host_picks_what_the_device_would(void **state)
+{
+    (void)state;
+    enum { BIASES = PM_LOGIT_BIAS_MAX };
+    static answer device, host;
+    static pm_logit_bias nothing[BIASES];
+    for (int32_t t = 0; t < BIASES; t++)
+        nothing[t] = (pm_logit_bias){t, 0.0f};
+    for (int sampled = 0; sampled <= 1; sampled++) {
+        pm_request_params p = {.ignore_end = true, .stop = (const char *const[]){"never to be seen"}, .stop_count = 1,
+                               .sample = {.temperature = sampled ? 0.9f : 0.0f, .seed = 11, .frequency_penalty = 0.5f,
+                                          .repeat_penalty = 1.1f, .logprobs = true, .top_logprobs = PM_TOP_LOGPROBS_MAX}};
+        pm_engine_info info;
+        pm_engine_describe(shared, &info);
+        p.max_tokens = info.context_tokens - 64;
+        uint64_t ids[2];
+        for (int on_host = 0; on_host <= 1; on_host++) {
+            pm_event events[64];
+            answer *a = on_host ? &host : &device;
+            p.sample.logit_bias = on_host ? nothing : NULL;
+            p.sample.logit_bias_count = on_host ? BIASES : 0;
+            ask(shared, p, hello, a);
+            ids[on_host] = a->id;
+            while (pm_engine_busy(shared)) {
+                size_t n = 0;
+                if (a->count >= 24)
+                    pm_request_cancel(shared, ids[on_host]);
+                ok(pm_engine_step(shared, events, 64, &n));
+                for (size_t i = 0; i < n; i++) {
+                    for (uint32_t l = 0; l < events[i].logprobs_count; l++)
+                        check_logprobs(&events[i].logprobs[l], PM_TOP_LOGPROBS_MAX, false);
+                    take_event(&events[i], a, 1);
+                }
+            }
+        }
+        assert_memory_equal(host.tokens, device.tokens, 24 * sizeof(int32_t));
+        for (uint32_t t = 0; t < 24; t++)
+            assert_float_equal(host.logprobs[t], device.logprobs[t], 1e-5);
+    }
 }
 
 static void a_shared_prefix_is_read_once_for_each_salt(void **state)
@@ -410,12 +522,14 @@ int main(void)
         cmocka_unit_test(sixty_four_at_once_answer_as_alone),
         cmocka_unit_test(a_tenth_of_the_pool_changes_no_answer),
         cmocka_unit_test(pages_in_host_memory_change_no_answer),
+        cmocka_unit_test(samples_survive_preemption),
         cmocka_unit_test_setup_teardown(samples_of_one_prompt_share_it_and_draw_apart, open_shared, NULL),
         cmocka_unit_test(a_stop_string_ends_the_text_before_it),
         cmocka_unit_test(stop_tokens_end_and_min_tokens_put_off_the_end),
         cmocka_unit_test(biases_and_masks_choose_the_tokens),
         cmocka_unit_test(guesses_change_the_pace_and_no_token),
         cmocka_unit_test(log_probabilities_are_those_of_the_logits),
+        cmocka_unit_test(the_host_picks_what_the_device_would),
         cmocka_unit_test(a_shared_prefix_is_read_once_for_each_salt),
         cmocka_unit_test(deadlines_and_cancels_end_all_answers_once),
         cmocka_unit_test(parameters_out_of_range_are_refused_by_name),
