@@ -374,6 +374,19 @@ static void a_cancel_gives_the_pages_back(void **state)
     assert_int_equal(stats_of(engine).pages_used, 0);
 }
 
+/* Whatever is guessed: reading prompts for it, right and wrong guesses, pages that it finds again. */
+static void steps_with_drafts_allocate_nothing(void **state)
+{
+    (void)state;
+    for (int pass = 0; pass < 2; pass++) {
+        for (uint32_t i = 0; i < N; i++)
+            ask(small, params_of(i, false), prompts[i], &got[i]);
+        const uint64_t before = pm_alloc_count();
+        run_all(small, got, N);
+        assert_int_equal(pm_alloc_count() - before, 0);
+    }
+}
+
 /* --------------------------------------------------------- distribution */
 
 enum { ANSWERS = SEQS, TOKENS = 4, VOCAB = 1792 };
@@ -498,9 +511,10 @@ int main(void)
         cmocka_unit_test(preemptions_leave_drafts_in_step),
         cmocka_unit_test(forks_find_what_the_first_has_read),
         cmocka_unit_test(a_cancel_gives_the_pages_back),
+        cmocka_unit_test(steps_with_drafts_allocate_nothing),
         cmocka_unit_test(samples_have_the_distribution_that_they_have_without),
     };
-    const struct CMUnitTest few[] = {tests[0], tests[1], tests[2], tests[4]};
+    const struct CMUnitTest few[] = {tests[0], tests[1], tests[2], tests[4], tests[9]};
     return is_slow() ? cmocka_run_group_tests_name("speculation, the short form", few, setup, teardown)
                      : cmocka_run_group_tests_name("speculation", tests, setup, teardown);
 }
