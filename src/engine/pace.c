@@ -12,6 +12,11 @@ void pm_pace_init(pm_pace *pace, uint32_t rows_max, double step_us, bool compile
     *pace = (pm_pace){.rows_max = rows_max, .step_us = step_us, .compiles_late = compiles_late};
 }
 
+void pm_pace_reopen(pm_pace *pace)
+{
+    pace->ran_alone = pace->ran_mixed = 0;
+}
+
 static uint32_t index_for(const pm_pace *pace, uint32_t rows)
 {
     uint32_t index = 0;

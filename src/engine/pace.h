@@ -54,6 +54,9 @@ typedef struct pm_pace {
 
 void pm_pace_init(pm_pace *pace, uint32_t rows_max, double step_us, bool compiles_late);
 
+/* The device was opened again: no kernel has run there. */
+void pm_pace_reopen(pm_pace *pace);
+
 /* A step of so many rows took this long. */
 void pm_pace_note(pm_pace *pace, uint32_t rows, pm_pace_step step, double us);
 

@@ -42,6 +42,7 @@ pm_result pm_engine_recover(pm_engine *e, pm_result failure)
     if (failure == PM_ERR_LOST) {
         pm_warn("%s: the device is lost (%s), opening it again", e->info.device, pm_error_message());
         result = reopen(e);
+        pm_pace_reopen(&e->pace);
     }
     if (result != PM_OK) {
         atomic_store(&e->lost, true);

@@ -275,6 +275,10 @@ static void first_runs_are_few_where_a_driver_compiles_then(void **state)
         }
         if (fresh > 3)
             fail_msg("%u decode: %u kernels ran for the first time", decoding, fresh);
+        const double known_us = l.pace.mixed_us;
+        pm_pace_reopen(&l.pace);   /* and so they do again on the device opened again */
+        pm_pace_note(&l.pace, rows, PM_PACE_PROMPTS, 450000);
+        assert_true(l.pace.mixed_us == known_us);
     }
 }
 
