@@ -10,12 +10,13 @@
 enum { N = 6 };
 
 static uint32_t left;              /* calls until one is lost; 0 = none is */
+static bool drafts_only, in_draft; /* only calls of passes of the draft model count */
 static bool dead;                  /* and with it all that follow, until the device is opened again */
 static uint32_t losses;
 
 static bool is_lost(void)
 {
-    if (left > 0 && --left == 0) {
+    if (left > 0 && (!drafts_only || in_draft) && --left == 0) {
         dead = true;
         losses++;
     }
@@ -33,6 +34,17 @@ static VKAPI_ATTR VkResult VKAPI_CALL submit(VkQueue queue, uint32_t count, cons
 static VKAPI_ATTR VkResult VKAPI_CALL wait(VkDevice device, const VkSemaphoreWaitInfo *info, uint64_t timeout)
 {
     return is_lost() ? VK_ERROR_DEVICE_LOST : real_wait(device, info, timeout);
+}
+
+pm_result __real_pm_draft_guess(pm_engine *engine);
+pm_result __wrap_pm_draft_guess(pm_engine *engine);
+
+pm_result __wrap_pm_draft_guess(pm_engine *engine)
+{
+    in_draft = true;
+    const pm_result result = __real_pm_draft_guess(engine);
+    in_draft = false;
+    return result;
 }
 
 /* The calls-th submission or wait from now on is lost. */
@@ -87,7 +99,6 @@ static int answer_undisturbed(void **state)
 
 static void lose_at(pm_engine *engine, const uint32_t *moments, size_t count)
 {
-    losses = 0;
     for (size_t m = 0; m < count; m++) {
         lose_after(engine, moments[m]);
         ask_all(engine, got);
@@ -103,6 +114,7 @@ static void texts_are_the_same_wherever_the_device_is_lost(void **state)
     (void)state;
     static const uint32_t moments[] = {1, 2, 5, 13, 34};
     pm_engine *engine = open_it(false);
+    losses = 0;
     lose_at(engine, moments, sizeof(moments) / sizeof(moments[0]));
     pm_engine_stats stats;
     pm_engine_statistics(engine, &stats);
@@ -113,27 +125,77 @@ static void texts_are_the_same_wherever_the_device_is_lost(void **state)
     pm_engine_destroy(engine);
 }
 
-/* In passes of the draft model and in steps of the model. */
+/* In passes of the draft model, when it reads a prompt and when it guesses, and in steps of the model. */
 static void drafts_are_made_again(void **state)
 {
     (void)state;
-    static const uint32_t moments[] = {6, 21};
+    static const uint32_t moments[] = {6, 21}, passes[] = {1, 2, 9};
     char path[4096];
     const char *source = getenv("PUMICE_TEST_SOURCE");
     snprintf(path, sizeof(path), "%s/tools/demo_model/pumice-demo-q8_0.gguf", source != NULL ? source : ".");
     pm_engine *engine = open_demo((pm_engine_params){.max_seqs = 4, .deterministic = true, .max_context_tokens = 256,
                                                      .max_batch_tokens = 16, .draft_path = path});
     speculate = PM_SPECULATE_DRAFT;
+    losses = 0;
     lose_at(engine, moments, sizeof(moments) / sizeof(moments[0]));
+    drafts_only = true;
+    lose_at(engine, passes, sizeof(passes) / sizeof(passes[0]));
+    drafts_only = false;
     speculate = PM_SPECULATE_NONE;
     pm_engine_stats stats;
     pm_engine_statistics(engine, &stats);
     printf("lost %u times, %llu of %llu guesses right\n", losses, (unsigned long long)stats.accepted_tokens,
            (unsigned long long)stats.drafted_tokens);
-    assert_int_equal(losses, 2);
+    assert_int_equal(losses, 5);
     assert_int_equal(stats.device_losses, losses);
     assert_true(stats.accepted_tokens > 0);
     assert_int_equal(stats.pages_used + stats.draft_pages_used, 0);
+    pm_engine_destroy(engine);
+}
+
+/* While pages wait in host memory, which go with the device: what was there is computed again. */
+static void pages_in_host_memory_are_made_again(void **state)
+{
+    (void)state;
+    pm_event events[64];
+    pm_engine_info info;
+    pm_engine_params p = {.max_seqs = 4, .deterministic = true, .max_context_tokens = 96, .max_batch_tokens = 16};
+    pm_engine *engine = open_demo(p);
+    pm_engine_describe(engine, &info);
+    pm_engine_destroy(engine);
+    p.kv_bytes = info.page_bytes * 6;
+    p.swap_bytes = info.page_bytes * 12;
+    engine = open_demo(p);
+    losses = 0;
+    for (uint32_t after = 1; after <= 3; after += 2) {
+        pm_engine_stats before, stats;
+        bool lost = false;
+        pm_engine_statistics(engine, &before);
+        lose_after(engine, 0);
+        ask_all(engine, got);
+        while (pm_engine_busy(engine)) {
+            size_t n = 0;
+            ok(pm_engine_step(engine, events, 64, &n));
+            for (size_t i = 0; i < n; i++)
+                take_event(&events[i], got, N);
+            pm_engine_statistics(engine, &stats);
+            if (!lost && stats.swapped_pages > before.swapped_pages) {
+                lost = true;
+                assert_true(stats.queued > 0);
+                lose_after(engine, after);
+            }
+        }
+        for (uint32_t i = 0; i < N; i++)
+            same_answer(&got[i], &expected[i]);
+        assert_true(lost);
+    }
+    pm_engine_stats stats;
+    pm_engine_statistics(engine, &stats);
+    printf("lost %u times, %llu pages to host memory, %llu tokens read again\n", losses,
+           (unsigned long long)stats.swapped_pages, (unsigned long long)stats.recomputed_tokens);
+    assert_int_equal(losses, 2);
+    assert_int_equal(stats.device_losses, losses);
+    assert_int_equal(stats.pages_used, 0);
     pm_engine_destroy(engine);
 }
 
@@ -224,6 +286,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(texts_are_the_same_wherever_the_device_is_lost),
         cmocka_unit_test(drafts_are_made_again),
+        cmocka_unit_test(pages_in_host_memory_are_made_again),
         cmocka_unit_test(requests_end_with_the_loss_where_that_is_asked_for),
         cmocka_unit_test(a_loss_while_scoring_is_told_and_survived),
         cmocka_unit_test(a_device_that_does_not_come_back_ends_everything),
