@@ -65,13 +65,13 @@ class TestSh(Script):
         for root13 in ("0", "77"):
             code, out = self.run_script("tools/test.sh", ROOT13=root13)
             self.assertEqual(code, 0, out)
-            self.assertEqual(len(self.table(out)), 7)
+            self.assertEqual(len(self.table(out)), 9)
             self.assertNotIn("FAILED", out)
 
     def test_the_failed_stage_is_named_below_the_table_with_its_status(self):
         for variable, stage, count in (("SETUP", "what it needs", 1), ("BUILD", "building build-asan", 2),
                                        ("VALIDATED", "under Vulkan validation, on lavapipe", 5),
-                                       ("ROOT13", "cooperative matrices, on Debian 13's lavapipe", 7)):
+                                       ("ROOT13", "cooperative matrices, on Debian 13's lavapipe", 9)):
             code, out = self.run_script("tools/test.sh", **{variable: "9"})
             self.assertEqual(code, 9, out)
             self.assertEqual(self.table(out)[-1], stage)
