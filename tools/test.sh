@@ -5,7 +5,7 @@
 #      minutes of compiling and no other path through the code,
 #   2. the suite under Vulkan validation, on lavapipe,
 #   3. the tests of the lower floors, of the ops and of the program under the address and
-#      undefined-behaviour sanitizers,
+#      undefined-behaviour sanitizers, where the pages check their invariants after each call,
 #   4. eight threads around one that steps under the thread sanitizer,
 #   5. the op and model suites in a Debian 13 root, whose lavapipe has cooperative matrices
 #      (tests/root13.sh; where no root can be had, that is said).
@@ -93,7 +93,8 @@ run() {
   return "$status"
 }
 
-build "$root/build-asan" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPUMICE_SANITIZE=address,undefined
+# Without NDEBUG: the pages check their invariants after each call.
+build "$root/build-asan" -DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O2 -g" -DPUMICE_SANITIZE=address,undefined
 build "$root/build-test"
 run "$root/build-test" "everything, on every driver"
 PUMICE_VALIDATE=1 run "$root/build-test" "under Vulkan validation, on lavapipe" -LE '^(oracle|offline|cuda|mutants)$' -E 'swiftshader|tools\.(verify|bench|peers)'
