@@ -66,10 +66,11 @@ static const char *const prompts[N] = {
     "<|im_start|>user\nTell me a story about a cat and a hat.<|im_end|>\n<|im_start|>assistant\n", "a b c", "The sun"};
 
 static pm_speculation speculate;
+static uint32_t longer;            /* tokens more of each answer */
 
 static pm_request_params params_of(uint32_t i)
 {
-    return (pm_request_params){.max_tokens = 12 + 3 * i, .ignore_end = true, .speculate = speculate,
+    return (pm_request_params){.max_tokens = 12 + 3 * i + longer, .ignore_end = true, .speculate = speculate,
                                .sample = {.temperature = i % 2 ? 0.8f : 0.0f, .seed = 40 + i}};
 }
 
@@ -153,14 +154,19 @@ static void drafts_are_made_again(void **state)
     pm_engine_destroy(engine);
 }
 
-/* While pages wait in host memory, which go with the device: what was there is computed again. */
+/* While pages wait in host memory, which go with the device: what was there is computed again. Two answers at once do
+ * not fit into the pool. */
 static void pages_in_host_memory_are_made_again(void **state)
 {
     (void)state;
+    static answer plain[N];
     pm_event events[64];
     pm_engine_info info;
     pm_engine_params p = {.max_seqs = 4, .deterministic = true, .max_context_tokens = 96, .max_batch_tokens = 16};
     pm_engine *engine = open_demo(p);
+    longer = 45;
+    ask_all(engine, plain);
+    run_all(engine, plain, N);
     pm_engine_describe(engine, &info);
     pm_engine_destroy(engine);
     p.kv_bytes = info.page_bytes * 6;
@@ -186,9 +192,10 @@ static void pages_in_host_memory_are_made_again(void **state)
             }
         }
         for (uint32_t i = 0; i < N; i++)
-            same_answer(&got[i], &expected[i]);
+            same_answer(&got[i], &plain[i]);
         assert_true(lost);
     }
+    longer = 0;
     pm_engine_stats stats;
     pm_engine_statistics(engine, &stats);
     printf("lost %u times, %llu pages to host memory, %llu tokens read again\n", losses,

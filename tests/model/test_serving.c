@@ -95,7 +95,8 @@ static pm_engine_stats in_pages(uint32_t pages, uint32_t slots, uint32_t count, 
 {
     answers_alone();
     pm_engine *engine = open_demo((pm_engine_params){.max_seqs = SEQS, .deterministic = true, .max_context_tokens = 256,
-                                                     .kv_bytes = page_bytes * pages, .swap_bytes = page_bytes * slots});
+                                                     .kv_bytes = page_bytes * pages, .swap_bytes = page_bytes * slots,
+                                                     .no_prefix_cache = slots > 0}); /* pages with names stay */
     pm_engine_info info;
     pm_engine_describe(engine, &info);
     assert_int_equal(info.swap_pages, slots);
