@@ -2,6 +2,7 @@
 #include "op/attention.h"
 
 #include "op/attention_cut.h"
+#include "op/choice.h"
 #include "op/lanes.h"
 #include "op/loops.h"
 #include "op/variant.h"
@@ -42,10 +43,23 @@ static uint32_t divisor(uint32_t n, uint32_t most)
     return d;
 }
 
-static uint32_t splits_of(const pm_attention *a, uint64_t groups)
+/* What tuning found for a, as in matmul.c. */
+static const pm_choice *chosen(const pm_vk_caps *caps, const pm_attention *a)
+{
+    const pm_choice key = {.op = PM_CHOICE_ATTENTION, .type = a->layout.type, .decode = a->rows_per_seq_max == 1,
+                           .shape = {a->heads, a->layout.kv_heads, a->layout.head_dim}, .rows_first = a->rows_max};
+    return a->deterministic ? NULL : pm_choices_find(caps->choices, &key);
+}
+
+/* a's own, else as many as were found best, else by shape. */
+static uint32_t splits_of(const pm_vk_caps *caps, const pm_attention *a, uint64_t groups)
 {
     const uint32_t most = pm_div_up(a->kv_len_max, 2 * TILE);
-    uint32_t splits = (uint32_t)(GROUPS_WANTED / groups);
+    const pm_choice *choice = chosen(caps, a);
+    uint32_t splits = a->splits;
+    if (splits == 0 && choice != NULL && choice->variant == SPLIT)
+        splits = choice->splits;
+    splits = splits > 0 ? splits : (uint32_t)(GROUPS_WANTED / groups);
     splits = splits > SPLITS_MAX ? SPLITS_MAX : splits;
     splits = splits > most ? most : splits;
     return splits < 1 ? 1 : splits;
@@ -110,7 +124,7 @@ static shape shape_with(const pm_vk_caps *caps, const pm_attention *a, uint32_t 
     }
     if (variant == SPLIT)
         s.splits = a->deterministic ? pm_div_up(tiles, s.run)
-                                    : splits_of(a, (uint64_t)a->heads / s.heads * a->rows_max);
+                                    : splits_of(caps, a, (uint64_t)a->heads / s.heads * a->rows_max);
     *whole = keep_to_loops(caps, a, &s);
     return s;
 }
@@ -253,9 +267,13 @@ static uint32_t best_of(const pm_vk_caps *caps, const pm_attention *a)
     return split.splits > 1 && groups <= GROUPS_WANTED / 2 ? SPLIT : DECODE;
 }
 
-/* The best, else the first that is not off: all serve any batch. */
+/* What was found best, else the best, else the first that is not off: all serve any batch. */
 static uint32_t choose(const pm_vk_caps *caps, const pm_attention *a)
 {
+    const pm_choice *choice = chosen(caps, a);
+    if (choice != NULL && pm_attention_variant_fits(choice->variant, caps, a) &&
+        !pm_variant_is_off(caps, PM_VARIANTS_ATTENTION, a->layout.type, choice->variant))
+        return choice->variant;
     const uint32_t best = best_of(caps, a);
     if (!pm_variant_is_off(caps, PM_VARIANTS_ATTENTION, a->layout.type, best))
         return best;
@@ -294,6 +312,18 @@ uint64_t pm_attention_variant_scratch_bytes(const pm_vk_caps *caps, const pm_att
 {
     pm_attention_cut cut;
     return cut_of(index, caps, a, &cut) == NULL ? scratch_bytes(a, &cut) : 0;
+}
+
+uint32_t pm_attention_variant_rows(uint32_t index, const pm_vk_caps *caps, const pm_attention *a)
+{
+    pm_attention_cut cut;
+    return cut_of(index, caps, a, &cut) == NULL ? cut.rows : 1;
+}
+
+uint32_t pm_attention_variant_splits(uint32_t index, const pm_vk_caps *caps, const pm_attention *a)
+{
+    pm_attention_cut cut;
+    return cut_of(index, caps, a, &cut) == NULL ? cut.splits : 1;
 }
 
 uint64_t pm_attention_scratch_bytes(const pm_vk_caps *caps, const pm_attention *a)

@@ -3,8 +3,9 @@
  * One call serves a mixed batch: sequences that are decoding have one query row,
  * sequences that are reading their prompt have many. The variant (decode, split
  * decode, prefill) is chosen from the shapes and the caps; see attention_variants[]
- * in attention.c. Block tables, row counts and lengths are read on the device, so
- * that a recorded call is replayed for every step of its bucket.
+ * in attention.c; what was found best on this device goes before (op/choice.h). Block
+ * tables, row counts and lengths are read on the device, so that a recorded call is
+ * replayed for every step of its bucket.
  */
 #ifndef PM_OP_ATTENTION_H
 #define PM_OP_ATTENTION_H
@@ -34,6 +35,7 @@ typedef struct pm_attention {
     uint32_t q_stride, out_stride, table_stride; /* floats, floats, u32s */
     float scale;           /* on q.k, usually 1 / sqrt(head_dim) */
     uint32_t window;       /* keys a row may look back over, itself included; 0 = all */
+    uint32_t splits;       /* of a row's context, where it is split, 1 to 32; 0 = by shape and device */
     bool deterministic;    /* a row's bits depend on its own q, keys and kv_len_max alone */
 } pm_attention;
 
@@ -66,6 +68,8 @@ uint64_t pm_attention_scratch_bytes(const pm_vk_caps *caps, const pm_attention *
 const char *pm_attention_variant(uint32_t index);
 const char *pm_attention_variant_lacks(uint32_t index, const pm_vk_caps *caps, const pm_attention *a);
 uint64_t pm_attention_variant_scratch_bytes(const pm_vk_caps *caps, const pm_attention *a, uint32_t index);
+uint32_t pm_attention_variant_rows(uint32_t index, const pm_vk_caps *caps, const pm_attention *a); /* of a workgroup */
+uint32_t pm_attention_variant_splits(uint32_t index, const pm_vk_caps *caps, const pm_attention *a); /* 1 = none */
 bool pm_attention_variant_fits(uint32_t index, const pm_vk_caps *caps, const pm_attention *a);
 PM_MUST_USE pm_result pm_attention_pick(const pm_vk_caps *caps, const pm_attention *a, uint32_t *variant);
 PM_MUST_USE pm_result pm_attention_record_variant(pm_vk_recorder *recorder, const pm_attention *a, uint32_t index);

@@ -1,6 +1,7 @@
 /* op/matmul.c - y = x W^T + bias, for any number of rows. */
 #include "op/matmul.h"
 
+#include "op/choice.h"
 #include "op/lanes.h"
 #include "op/matmul_cut.h"
 #include "op/variant.h"
@@ -94,6 +95,15 @@ uint32_t pm_matmul_variant_computes(uint32_t index, uint32_t rows_max, uint32_t 
     return pm_div_up(rows, chunk) * chunk;
 }
 
+/* What tuning found for m; NULL = nothing. What must be the same in any batch has no choice, which is
+ * by rows. */
+static const pm_choice *chosen(const pm_vk_caps *caps, const pm_matmul *m)
+{
+    const pm_choice key = {.op = PM_CHOICE_MATMUL, .type = m->weight.type, .shape = {m->weight.n, m->weight.k},
+                           .rows_first = m->rows_max};
+    return m->deterministic ? NULL : pm_choices_find(caps->choices, &key);
+}
+
 /* Lanes of a subgroup where a slice is one: 32 where that can be asked for; 16 of those
  * devices (Intel) that have 8 to 32 and few registers for each. */
 static uint32_t lanes_for(const pm_vk_caps *caps)
@@ -104,15 +114,14 @@ static uint32_t lanes_for(const pm_vk_caps *caps)
 
 /* Slices of k, so that a wide device has enough lanes where outputs alone are too few; one
  * where lanes are a loop (CPU). */
-static uint32_t slices_for(const pm_vk_caps *caps, const pm_matmul *m, const struct matmul_variant *v, uint32_t blocks)
+static uint32_t slices_for(const pm_vk_caps *caps, const pm_matmul *m, const struct matmul_variant *v, uint32_t subgroup,
+                           uint32_t blocks)
 {
-    if (m->slices != 0)
-        return m->slices;
     if (caps->is_cpu)
         return 1;
     const uint64_t lanes = (uint64_t)m->weight.n * (m->deterministic ? 1 : pm_div_up(m->rows_max, v->rows));
     uint32_t slices = 1;
-    while (slices < SLICES_MAX && slices * 2 <= blocks && slices * 2 * lanes_for(caps) <= LANES_MAX &&
+    while (slices < SLICES_MAX && slices * 2 <= blocks && slices * 2 * subgroup <= LANES_MAX &&
            lanes * slices < LANES_WANTED)
         slices *= 2;
     return slices;
@@ -134,13 +143,49 @@ static void add_constant(pm_vk_pipeline_key *key, uint32_t id, uint32_t value)
     key->spec[key->spec_count++].value = value;
 }
 
+static bool is_power(uint32_t n)
+{
+    return n > 0 && (n & (n - 1)) == 0;
+}
+
+/* The lanes of a subgroup and the slices of a workgroup: m's own, else those that were found best, where the
+ * device can have them, else by the rules above. */
+static void split_k(const pm_vk_caps *caps, const pm_matmul *m, const struct matmul_variant *v, uint32_t *lanes,
+                    uint32_t *slices)
+{
+    const pm_choice *choice = chosen(caps, m);
+    const bool found = choice != NULL && &matmul_variants[choice->variant] == v;
+    const uint32_t blocks = pm_div_up(m->weight.k, 32);
+    *lanes = m->lanes != 0 ? m->lanes : found ? choice->lanes : 0;
+    if (!is_power(*lanes) || *lanes < caps->subgroup_min || *lanes > caps->subgroup_max)
+        *lanes = lanes_for(caps);
+    *slices = m->slices != 0 ? m->slices : found ? choice->slices : 0;
+    const bool room = *lanes * *slices <= LANES_MAX && *lanes * *slices <= caps->workgroup_max;
+    if (m->slices == 0 && (!is_power(*slices) || *slices > SLICES_MAX || *slices > blocks || !room))
+        *slices = slices_for(caps, m, v, *lanes, blocks);
+}
+
+static bool has_slices(const struct matmul_variant *v)
+{
+    return v->family == ROWS || v->family == DOT;
+}
+
+void pm_matmul_variant_split(uint32_t index, const pm_vk_caps *caps, const pm_matmul *m, uint32_t *lanes,
+                             uint32_t *slices)
+{
+    *lanes = *slices = 0;
+    if (has_slices(&matmul_variants[index]))
+        split_k(caps, m, &matmul_variants[index], lanes, slices);
+}
+
 /* The constants of the families that need nothing but the table above. */
 static void cut_plain(const pm_vk_caps *caps, const pm_matmul *m, const struct matmul_variant *v, pm_matmul_cut *cut)
 {
-    const uint32_t lanes = lanes_for(caps), slices = slices_for(caps, m, v, pm_div_up(m->weight.k, 32));
+    uint32_t lanes, slices;
+    split_k(caps, m, v, &lanes, &slices);
     *cut = (pm_matmul_cut){.rows = tokens_for(v, m->rows_max),
                            .outputs = families[v->family].outputs > 0 ? families[v->family].outputs : lanes};
-    if (v->family == ROWS || v->family == DOT) {
+    if (has_slices(v)) {
         add_constant(&cut->key, PM_SPEC_LOCAL_X, lanes * slices);
         add_constant(&cut->key, PM_SPEC_MATMUL_LANES, lanes);
         add_constant(&cut->key, PM_SPEC_MATMUL_SLICES, slices);
@@ -288,7 +333,13 @@ static bool dot_pays(const pm_vk_caps *caps)
     return !caps->is_cpu && (caps->bits & PM_CAP_BIT(INT8DOT));
 }
 
-/* The best family for the device and so many rows; the others serve where that is off. On a CPU
+/* Masked dot products are not chosen either, though no kernel needs them. */
+static bool may_choose(const pm_vk_caps *caps, const pm_choice *choice)
+{
+    return pm_matmul_variant_numerics(choice->variant) != PM_MATMUL_INT8 || (caps->bits & PM_CAP_BIT(INT8DOT)) != 0;
+}
+
+/* What was found best, else the best family for the device and so many rows; the others serve where that is off. On a CPU
  * driver a cooperative matrix is a detour through memory (matmul_coopmat.comp has the
  * times); coopmat2 is taken when asked for. When deterministic, what is wanted does not depend on
  * the rows: one family serves all of them, in an order that follows from k, n and the device. */
@@ -306,6 +357,10 @@ static uint32_t pick(const pm_vk_caps *caps, const pm_matmul *m)
         {TILE, true},
         {TEXELS, true},
     };
+    const pm_choice *choice = chosen(caps, m);
+    if (choice != NULL && may_choose(caps, choice) && pm_matmul_variant_fits(choice->variant, caps, m) &&
+        !pm_variant_is_off(caps, PM_VARIANTS_MATMUL, m->weight.type, choice->variant))
+        return choice->variant;
     uint32_t best = VARIANTS;
     for (size_t i = 0; i < sizeof(order) / sizeof(order[0]) && best == VARIANTS; i++)
         if (order[i].wanted)
@@ -342,7 +397,12 @@ uint64_t pm_matmul_x_q8_bytes(const pm_vk_caps *caps, uint32_t rows_max, uint32_
 {
     uint32_t index;
     const bool is_forced = forced(&index) == PM_OK && index != PM_VARIANT_FREE;
-    const bool reads = is_forced ? pm_matmul_variant_numerics(index) == PM_MATMUL_INT8 : dot_pays(caps);
+    bool reads = is_forced ? pm_matmul_variant_numerics(index) == PM_MATMUL_INT8 : dot_pays(caps);
+    for (uint32_t i = 0; !is_forced && caps->choices != NULL && i < caps->choices->count; i++) {
+        const pm_choice *c = &caps->choices->list[i];
+        reads |= c->op == PM_CHOICE_MATMUL && may_choose(caps, c) &&
+                 pm_matmul_variant_numerics(c->variant) == PM_MATMUL_INT8;
+    }
     return reads ? pm_quantise_bytes(rows_max, k) : 0;
 }
 

@@ -20,6 +20,8 @@ typedef struct pm_matmul {
     uint32_t slices;               /* parts of k that are summed side by side, a power of two up to
                                       8; 0 = by shape and device. Only families of which a lane owns an
                                       output look at it */
+    uint32_t lanes;                /* of a subgroup, which are the outputs of a workgroup; a power of two from
+                                      subgroup_min to subgroup_max; 0 = by device. Likewise */
     bool deterministic;            /* the order of additions must not depend on rows_max */
 } pm_matmul;
 
@@ -31,9 +33,9 @@ typedef enum pm_matmul_numerics {
     PM_MATMUL_INT8,                /* exact weights; x rounded to 8 bits in blocks of 32, exact integer sums in a block */
 } pm_matmul_numerics;
 
-/* Picks a variant by rows_max, shape and caps (matmul_variants[] in matmul.c;
- * PUMICE_VARIANT=matmul:<name> forces one) and records it. Rows past the count
- * in `rows` cost next to nothing and are not written.
+/* Picks a variant by rows_max, shape and caps (matmul_variants[] in matmul.c; what was
+ * found best on this device goes before, see op/choice.h; PUMICE_VARIANT=matmul:<name> forces one)
+ * and records it. Rows past the count in `rows` cost next to nothing and are not written.
  * Errors: PM_ERR_UNSUP (no variant for this type on this device, or the forced
  * one does not fit; says what it lacks), PM_ERR_ARG (forced variant unknown). */
 PM_MUST_USE pm_result pm_matmul_record(pm_vk_recorder *recorder, const pm_matmul *m);
@@ -66,6 +68,10 @@ const char *pm_matmul_variant_lacks(uint32_t index, const pm_vk_caps *caps, cons
 
 /* True when it lacks nothing. */
 bool pm_matmul_variant_fits(uint32_t index, const pm_vk_caps *caps, const pm_matmul *m);
+
+/* The lanes and slices that variant `index` would be recorded with for m; 0 where its shader has none to choose. */
+void pm_matmul_variant_split(uint32_t index, const pm_vk_caps *caps, const pm_matmul *m, uint32_t *lanes,
+                             uint32_t *slices);
 
 /* Records variant `index`. Errors: PM_ERR_UNSUP (it does not fit; says what it lacks). */
 PM_MUST_USE pm_result pm_matmul_record_variant(pm_vk_recorder *recorder, const pm_matmul *m, uint32_t index);

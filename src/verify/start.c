@@ -290,8 +290,10 @@ static void *run_apart(void *argument)
     pm_vk_device *device = NULL;
     char selector[16];
     snprintf(selector, sizeof(selector), "%u", pm_vk_device_info(s->engine)->index);
-    if (pm_vk_device_open(selector, false, &device) == PM_OK)
+    if (pm_vk_device_open(selector, false, &device) == PM_OK) {
+        pm_vk_device_choose(device, pm_vk_device_caps(s->engine)->choices);
         run_to_end(s, device);
+    }
     pm_vk_device_close(device);
     s->device = s->engine;
     return NULL;

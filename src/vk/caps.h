@@ -54,6 +54,8 @@ typedef struct pm_vk_flexible_matrix {
 
 #define PM_VK_OFF_MAX 128
 
+struct pm_choices;                 /* op/choice.h */
+
 typedef struct pm_vk_caps {
     uint32_t bits;                 /* PM_CAP_BIT()s present and not masked */
     uint32_t masked;               /* present but masked */
@@ -71,6 +73,7 @@ typedef struct pm_vk_caps {
     bool is_cpu;
     uint32_t off_count, off[PM_VK_OFF_MAX]; /* rows of the ops' variant tables that this device gets
                                       wrong: op/variant.h */
+    const struct pm_choices *choices; /* what tuning found best on this device; NULL = nothing */
 } pm_vk_caps;
 
 const char *pm_cap_name(pm_cap cap);

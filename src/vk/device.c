@@ -418,6 +418,11 @@ void pm_vk_device_switch_off(pm_vk_device *device, uint32_t id)
     device->caps.off[device->caps.off_count++] = id;
 }
 
+void pm_vk_device_choose(pm_vk_device *device, const struct pm_choices *choices)
+{
+    device->caps.choices = choices;
+}
+
 void pm_vk_device_limit_submissions(pm_vk_device *device, uint32_t ms)
 {
     device->submit_ns = (uint64_t)ms * 1000000;

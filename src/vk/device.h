@@ -35,6 +35,9 @@ uint64_t pm_vk_device_held_bytes(const pm_vk_device *device);
  * is recorded. */
 void pm_vk_device_switch_off(pm_vk_device *device, uint32_t id);
 
+/* Sets pm_vk_caps.choices: borrowed for the device's life, NULL = none. Before anything is recorded. */
+void pm_vk_device_choose(pm_vk_device *device, const struct pm_choices *choices);
+
 /* How long one submission should take at most; 100 ms until told otherwise. Desktop drivers
  * end a submission that takes seconds. */
 void pm_vk_device_limit_submissions(pm_vk_device *device, uint32_t ms);
