@@ -346,7 +346,7 @@ typedef struct pm_engine_params {
     const char *device;            /* index, part of the name, or UUID; NULL = $PUMICE_DEVICE or the first */
     uint32_t max_seqs;             /* sequences in flight, <= 256; 0 = 16 */
     uint32_t max_context_tokens;   /* per sequence; 0 = the model's own limit, at most 4096 */
-    uint32_t max_batch_tokens;     /* per step, <= 2048; 0 = 512 */
+    uint32_t max_batch_tokens;     /* per step, <= 2048; 0 = what pm_tune() found for the model here, else 512 */
     uint32_t page_tokens;          /* tokens per KV page: 16 or 32; 0 = 16 */
     uint64_t kv_bytes;             /* KV pool; 0 = one full context per 4 sequences, at least
                                       one, at most 90 % of what the weights leave */
@@ -704,6 +704,50 @@ typedef struct pm_bench_params {
  * Errors: PM_ERR_ARG (a name that is none; lists them), PM_ERR_UNSUP (nothing of it runs here), and as above. */
 PM_MUST_USE pm_result pm_bench_ops(const pm_bench_params *params, const pm_bench_peaks *peaks, pm_bench_sink *sink,
                                    void *context);
+
+/* ----------------------------------------------------------------- tuning */
+
+/* One free choice of an op's variant table: what an engine would take, and what is faster here. */
+typedef struct pm_tune_row {
+    const char *op, *type;         /* "matmul", "q4_k"; static */
+    char shape[64];                /* "2048x5632", "32/8x128 decode", "every shape" */
+    uint32_t rows_first, rows_last; /* of a step, that the choice is for */
+    char usual[64], chosen[64];    /* "dot8 lanes 32 slices 4"; the same where nothing beats it */
+    double usual_us, chosen_us;    /* medians of interleaved runs */
+} pm_tune_row;
+
+/* Return false to stop: what was chosen until then is kept. */
+typedef bool pm_tune_sink(void *context, const pm_tune_row *row);
+
+#define PM_TUNE_SECONDS 60         /* the most that pm_tune() takes; a kernel that the driver is compiling then is
+                                      waited for */
+
+typedef struct pm_tune_params {
+    const char *model_path;        /* GGUF file whose shapes are measured; NULL = shapes and types that are in most
+                                      files, for choices that serve every shape without one of its own */
+    const char *device;            /* as in pm_engine_params */
+    pm_kv_type kv_type;
+    float seconds;                 /* of measuring, at most PM_TUNE_SECONDS; 0 = that */
+    pm_progress *progress;         /* "tuning"; may be NULL */
+    void *progress_context;
+} pm_tune_params;
+
+typedef struct pm_tune_summary {
+    char device[256], driver[256];
+    char path[4096];               /* of the file that keeps the choices */
+    uint32_t planned, measured, chosen; /* rows there could be; that came; whose choice is not the usual one */
+    double seconds;
+} pm_tune_summary;
+
+/* Times the free choices of the ops' variant tables on the device in interleaved repeats: variants, with 8-bit
+ * integers or without, lanes of a subgroup, slices of k, splits of a context, rows of a step. One replaces
+ * what an engine takes by itself only where it is faster by clearly more than the noise, and right
+ * against plain C. The winners are kept beside the pipeline cache, for this device, driver and build:
+ * engines use them from their next start, except where they are deterministic, where PUMICE_VARIANT forces a
+ * variant, and with PUMICE_TUNE=0. Those of other shapes are kept.
+ * Errors: as pm_engine_create()'s about files and devices; PM_ERR_ARG, PM_ERR_STATE (PUMICE_CACHE=0), PM_ERR_IO. */
+PM_MUST_USE pm_result pm_tune(const pm_tune_params *params, pm_tune_sink *sink, void *context,
+                              pm_tune_summary *summary);
 
 #if defined(__GNUC__) || defined(__clang__)
 #pragma GCC visibility pop

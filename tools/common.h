@@ -18,6 +18,7 @@ int logits_main(int argc, char **argv);
 int ppl_main(int argc, char **argv);
 int verify_main(int argc, char **argv);
 int bench_main(int argc, char **argv);
+int tune_main(int argc, char **argv);
 
 /* "pumice run: <pm_error_message()>" on stderr; returns EXIT_FAILED. */
 int fail(const char *command);

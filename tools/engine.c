@@ -13,7 +13,7 @@ const arg engine_args[] = {
     {"--kv-bytes", NULL, ARG_BYTES, &engine_opts.kv_bytes, 1, 1e15, "SIZE", "memory of the KV pool, for example 512M"},
     {"--swap-bytes", NULL, ARG_BYTES, &engine_opts.swap_bytes, 1, 1e15, "SIZE", "host memory for pages of sequences that give way"},
     {"--page-tokens", NULL, ARG_CHOICE, &engine_opts.page_choice, 0, 0, "16|32", "tokens of a KV page (default 16)"},
-    {"--batch-tokens", NULL, ARG_UINT, &engine_opts.batch_tokens, 1, 2048, "N", "most tokens of one step (default 512)"},
+    {"--batch-tokens", NULL, ARG_UINT, &engine_opts.batch_tokens, 1, 2048, "N", "most tokens of one step (default: as tuned, else 512)"},
     {"--variant", NULL, ARG_TEXT, &engine_opts.variant, 0, 0, "OP:NAME", "force kernel variants (see pumice devices --variants)"},
     {"--deterministic", NULL, ARG_FLAG, &engine_opts.deterministic, 0, 0, NULL, "the same bits in any batch and chunks"},
     {"--profile", NULL, ARG_FLAG, &engine_opts.profile, 0, 0, NULL, "device time of each op, on stderr at the end"},

@@ -17,6 +17,7 @@ static const struct {
     {"ppl", "measure perplexity on a text", ppl_main},
     {"verify", "check that the device computes what plain C computes", verify_main},
     {"bench", "measure ops, models, traces and starts", bench_main},
+    {"tune", "find the fastest kernels for a model on this device", tune_main},
 };
 
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))

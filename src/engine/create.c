@@ -51,22 +51,25 @@ static pm_result keep_params(pm_engine *e, const pm_engine_params *p)
     return PM_OK;
 }
 
+void pm_engine_size_step(pm_engine *e, uint32_t rows)
+{
+    const uint64_t score_rows = SCORE_BYTES / ((uint64_t)pm_row_stride(e->model.hparams.vocab) * 4);
+    e->max_batch_tokens = rows < e->max_seqs ? e->max_seqs : rows;
+    e->score_rows = score_rows < e->max_batch_tokens ? (uint32_t)score_rows : e->max_batch_tokens;
+    if (e->score_rows < e->max_seqs)
+        e->score_rows = e->max_seqs;
+}
+
 static void resolve_sizes(pm_engine *e)
 {
     const pm_engine_params *p = &e->params;
     e->max_seqs = or_default(p->max_seqs, 16);
     e->max_queue = or_default(p->max_queue, 4 * e->max_seqs);
-    e->max_batch_tokens = or_default(p->max_batch_tokens, 512);
-    if (e->max_batch_tokens < e->max_seqs)
-        e->max_batch_tokens = e->max_seqs;
+    pm_engine_size_step(e, or_default(p->max_batch_tokens, 512));
     e->context = or_default(p->max_context_tokens, e->model.hparams.context < CONTEXT_DEFAULT ? e->model.hparams.context
                                                                                        : CONTEXT_DEFAULT);
     if (e->context > e->model.hparams.context)
         pm_warn("a context of %u tokens, the model was trained for %u", e->context, e->model.hparams.context);
-    const uint64_t score_rows = SCORE_BYTES / ((uint64_t)pm_row_stride(e->model.hparams.vocab) * 4);
-    e->score_rows = score_rows < e->max_batch_tokens ? (uint32_t)score_rows : e->max_batch_tokens;
-    if (e->score_rows < e->max_seqs)
-        e->score_rows = e->max_seqs;
     e->model.layout = (pm_kv_layout){.type = p->kv_type, .kv_heads = e->model.hparams.kv_heads,
                                      .head_dim = e->model.hparams.head_dim,
                                      .page_tokens = or_default(p->page_tokens, 16)};

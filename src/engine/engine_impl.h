@@ -7,6 +7,7 @@
 #include "engine/pace.h"
 #include "engine/sampling.h"
 #include "model/model_file.h"
+#include "op/choice.h"
 #include "sched/scheduler.h"
 
 #include <pthread.h>
@@ -22,6 +23,7 @@ struct pm_engine {
 
     /* on the device: engine/machine.c makes them, again when the device is lost */
     pm_vk_device *device;
+    pm_choices choices;            /* of tuning, for this device; it has them by pointer */
     pm_model model;
     pm_draft draft;                /* all zero without draft_path */
 
@@ -51,6 +53,9 @@ struct pm_engine {
  * only partly, opened. */
 PM_MUST_USE pm_result pm_engine_open_device(pm_engine *engine, const pm_gguf *gguf, const pm_gguf *draft);
 void pm_engine_close_device(pm_engine *engine);
+
+/* engine/create.c: most rows of a step, at least one for each sequence, and of one that scores. */
+void pm_engine_size_step(pm_engine *engine, uint32_t rows);
 
 /* engine/report.c: once all is there. */
 void pm_engine_fill_info(pm_engine *engine);

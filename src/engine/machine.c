@@ -2,6 +2,7 @@
 #include "engine/engine_impl.h"
 
 #include "base/log.h"
+#include "op/choice_file.h"
 #include "op/sample.h"
 #include "verify/start.h"
 
@@ -157,11 +158,27 @@ static void close_model(pm_model *model)
     model->plans = NULL;
 }
 
+/* What tuning found for this device: variants and cuts, and, where the caller did not say, the rows of a step. */
+static pm_result use_choices(pm_engine *e)
+{
+    const pm_hparams *h = &e->model.hparams;
+    const pm_choice key = {.op = PM_CHOICE_STEP, .shape = {h->dim, h->hidden, h->layers}};
+    PM_TRY(pm_choices_load(e->device, &e->choices));
+    pm_vk_device_choose(e->device, &e->choices);
+    const pm_choice *step = pm_choices_find(&e->choices, &key);
+    if (step != NULL && e->params.max_batch_tokens == 0 && e->pages == 0) /* else the scheduler has them */
+        pm_engine_size_step(e, step->rows_last);
+    if (e->choices.count > 0)
+        pm_log(PM_LOG_ENGINE, "%u choices of pumice tune", e->choices.count);
+    return PM_OK;
+}
+
 pm_result pm_engine_open_device(pm_engine *e, const pm_gguf *gguf, const pm_gguf *draft)
 {
     const pm_engine_params *p = &e->params;
     PM_TRY(pm_vk_device_open(p->device, p->profile, &e->device));
     pm_vk_device_limit_submissions(e->device, p->submit_ms);
+    PM_TRY(use_choices(e));
     pm_start_test *test = NULL;
     PM_TRY(begin_self_test(e, &e->model, gguf, &test));
     const pm_result loaded = load(e, gguf, draft); /* meanwhile, with what the plans pick if all is right */
@@ -178,5 +195,6 @@ void pm_engine_close_device(pm_engine *e)
     close_model(&e->draft.model);
     close_model(&e->model);
     pm_vk_device_close(e->device);
+    pm_choices_finish(&e->choices);
     e->device = NULL;
 }

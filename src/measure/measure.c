@@ -4,6 +4,7 @@
 
 #include "base/alloc.h"
 #include "op/attention.h"
+#include "op/choice_file.h"
 #include "op/matmul.h"
 #include "vk/bandwidth.h"
 #include "vk/peaks.h"
@@ -131,15 +132,20 @@ pm_result pm_bench_ops(const pm_bench_params *params, const pm_bench_peaks *peak
 {
     const uint32_t runs = params->runs != 0 ? params->runs : RUNS;
     pm_vk_device *device = NULL;
+    pm_choices choices = {0};
     pm_check_list list;
     if (runs > PM_CHECK_RUNS_MAX)
         return pm_fail(PM_ERR_ARG, "%u runs, expected at most %u", runs, PM_CHECK_RUNS_MAX);
     PM_TRY(pm_vk_device_open(params->device, true, &device));
-    pm_result result = pm_bench_list_make(params, pm_vk_device_caps(device), &list);
+    pm_result result = pm_choices_load(device, &choices);
+    pm_vk_device_choose(device, &choices);
+    if (result == PM_OK)
+        result = pm_bench_list_make(params, pm_vk_device_caps(device), &list);
     if (result == PM_OK) {
         result = measure_list(device, &list, runs, peaks, sink, context);
         pm_free(list.checks);
     }
     pm_vk_device_close(device);
+    pm_choices_finish(&choices);
     return result;
 }

@@ -58,6 +58,10 @@ void pm_check_shape(const pm_check *c, char *text, size_t capacity)
         snprintf(more, sizeof(more), " window %u", c->window);
     if (c->outliers > 0)
         snprintf(more, sizeof(more), " outliers %u", c->outliers);
+    if (c->slices > 0 || c->lanes > 0)
+        snprintf(more, sizeof(more), " lanes %u slices %u", c->lanes, c->slices);
+    if (c->splits > 0)
+        snprintf(more, sizeof(more), " splits %u", c->splits);
     if (c->deterministic)
         strcat(more, " deterministic");
     if (has_pages(c))

@@ -32,6 +32,8 @@ typedef struct pm_check {
     uint32_t n, k;                 /* embedding: [n, k]; matmul: outputs n of k; rmsnorm, swiglu, argmax: k */
     uint32_t heads, kv_heads, head_dim, page_tokens, window; /* rope_kv, attention */
     uint32_t past;                 /* attention: keys of the two sequences before this step */
+    uint32_t lanes, slices;        /* matmul: see pm_matmul; 0 = by shape and device */
+    uint32_t splits;               /* attention: see pm_attention; 0 likewise */
     uint32_t outliers;             /* matmul: one input in so many is 100 times larger; 0 = none */
     bool deterministic;            /* matmul, attention: as a plan of a deterministic engine asks for it */
     uint64_t seed;                 /* of the inputs; 0 = the one of the recorded results */
@@ -91,6 +93,19 @@ typedef struct pm_check_time {
  * Errors: those of the device and of memory. */
 PM_MUST_USE pm_result pm_check_measure(pm_vk_device *device, const pm_check *check, pm_vk_buffer *scrub, uint32_t runs,
                                        pm_check_time *out);
+
+/* Checks that differ only in variant, lanes, slices and splits, laid down once on one memory, to be timed in turns. */
+typedef struct pm_check_timer pm_check_timer;
+
+/* Uploads the inputs, records each check's op and runs what goes before. quantises: what quantises x for a
+ * variant that reads it in 8-bit blocks is part of its time. scrub: as for pm_check_measure(), borrowed for the
+ * timer's life. Errors: those of the device and of memory. */
+PM_MUST_USE pm_result pm_check_timer_create(pm_vk_device *device, const pm_check *checks, uint32_t count,
+                                            bool quantises, pm_vk_buffer *scrub, pm_check_timer **out);
+void pm_check_timer_destroy(pm_check_timer *timer);  /* NULL is fine */
+
+/* Runs check `index` once. Errors: those of the device. */
+PM_MUST_USE pm_result pm_check_timer_run(pm_check_timer *timer, uint32_t index, pm_check_time *out);
 
 /* What the reference gives, for the maker of verify/vectors.c: *count elements, owned
  * (pm_free() of *want; sizes lie behind them). Errors: PM_ERR_NOMEM. */

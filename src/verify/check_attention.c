@@ -149,6 +149,7 @@ pm_attention pm_check_attention_shape(const pm_check *c)
         .table_stride = p.table_stride,
         .scale = (float)(1.0 / sqrt((double)c->head_dim)),
         .window = c->window,
+        .splits = c->splits,
         .deterministic = c->deterministic,
     };
 }

@@ -36,6 +36,7 @@ typedef struct pm_check_run {
     double *want, *size;           /* [count]; NULL: no reference is wanted */
     double bound;                  /* set by the op */
     bool again;                    /* what goes before the op was run: only the op is recorded */
+    bool quantises;                /* what quantises x is recorded again, too */
 } pm_check_run;
 
 /* Lays the check out; with a recorder records it, with host memory fills it, and with want

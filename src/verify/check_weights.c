@@ -108,6 +108,8 @@ pm_matmul pm_check_matmul_shape(const pm_check *c)
         .rows_max = c->rows,       /* what a plan of so many rows would ask for */
         .x_stride = pm_row_stride(c->k),
         .y_stride = c->n + Y_PAD,
+        .slices = c->slices,
+        .lanes = c->lanes,
         .deterministic = c->deterministic,
     };
 }
@@ -179,7 +181,7 @@ pm_result pm_check_matmul(pm_check_run *run)
         *count = c->rows;
         matmul_inputs(c, x, bias);
     }
-    if (run->recorder != NULL && !run->again && numerics == PM_MATMUL_INT8) {
+    if (run->recorder != NULL && (!run->again || run->quantises) && numerics == PM_MATMUL_INT8) {
         const pm_quantise q = {.x = m.x, .y = m.x_q8, .rows = m.rows, .rows_max = m.rows_max, .k = c->k,
                                .x_stride = m.x_stride};
         PM_TRY(pm_quantise_record(run->recorder, &q));
