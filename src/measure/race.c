@@ -47,6 +47,13 @@ static bool is_late(const pm_race *race)
     return pm_clock_ns() > race->deadline_ns;
 }
 
+/* Is there time for the heats of ways that take as long as the usual one has just taken? */
+static bool has_time(const pm_race *race, uint64_t usual_ns, uint32_t count)
+{
+    const uint64_t now_ns = pm_clock_ns();
+    return now_ns < race->deadline_ns && usual_ns * count * HEAT_ROUNDS < race->deadline_ns - now_ns;
+}
+
 /* All that are left, once; ways[0] is the usual one. *late: some did not run. */
 static pm_result run_round(const pm_race *race, pm_check_timer *timer, way *ways, uint32_t count, bool backwards,
                            bool counts, bool *late)
@@ -62,6 +69,9 @@ static pm_result run_round(const pm_race *race, pm_check_timer *timer, way *ways
             continue;
         PM_TRY(pm_check_timer_run(timer, ways[w].index, &time));
         ns[w] = (double)time.ns;
+        *late = !counts && w == 0 && !has_time(race, time.ns, count);
+        if (*late)
+            return PM_OK;
     }
     for (uint32_t w = 0; counts && w < count; w++) {
         way *y = &ways[w];

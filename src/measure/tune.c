@@ -20,9 +20,10 @@
 #define SCRUB_ROWS_MAX 16u         /* above, weights are read once for so many rows that caches matter less */
 #define CPU_WEIGHTS (4u << 20)     /* elements of a sample: time is short, and caches are scrubbed */
 #define GPU_WEIGHTS (64u << 20)
-#define CPU_FLOPS (UINT64_C(1) << 27) /* of one run */
+#define CPU_FLOPS (UINT64_C(1) << 27) /* of one run there: other ways take a hundred times as long as the usual one */
+#define CPU_RUN_NS UINT64_C(20000000) /* of the usual way: some drivers are as slow */
 #define CPU_ROWS_MAX 8u            /* where a lane owns an output: lavapipe takes seconds to compile more */
-#define CPU_N_LEAST 64u            /* outputs of a sample */
+#define CPU_N_LEAST 128u           /* outputs of a sample */
 #define GPU_N_LEAST 256u
 #define PAST_DECODE 1024u          /* keys before the row that decodes */
 #define ALONE_ROWS_MAX 16u         /* of a prompt, that variants of one row a workgroup are tried for */
@@ -271,16 +272,29 @@ static bool list_ways(const tuner *t, const pm_check *sample, ways *w)
 
 /* ---------------------------------------------------------------- measure */
 
-/* As many outputs as the time allows. */
-static uint32_t sample_n(const tuner *t, const pm_check *c)
+/* How many outputs keep to CPU_FLOPS and CPU_RUN_NS. */
+static pm_result outputs_in_time(tuner *t, const pm_check *c, uint64_t *n)
 {
-    uint64_t most = (t->caps->is_cpu ? CPU_WEIGHTS : GPU_WEIGHTS) / c->k;
-    const uint64_t by_time = CPU_FLOPS / (2 * (uint64_t)c->rows * c->k);
-    if (t->caps->is_cpu && by_time < most)
-        most = by_time;
+    pm_check few = *c;
+    pm_check_time time;
+    few.n = c->n < CPU_N_LEAST ? c->n : CPU_N_LEAST;
+    PM_TRY(pm_check_measure(t->device, &few, NULL, 1, &time));
+    const uint64_t by_time = few.n * CPU_RUN_NS / time.ns, by_flops = CPU_FLOPS / (2 * (uint64_t)c->rows * c->k);
+    *n = by_time < by_flops ? by_time : by_flops;
+    return PM_OK;
+}
+
+/* As many outputs of the usual way as the time allows. */
+static pm_result sample_n(tuner *t, const pm_check *c, uint32_t *n)
+{
     const uint32_t least = t->caps->is_cpu ? CPU_N_LEAST : GPU_N_LEAST;
+    uint64_t most = (t->caps->is_cpu ? CPU_WEIGHTS : GPU_WEIGHTS) / c->k, in_time = UINT64_MAX;
+    if (t->caps->is_cpu)
+        PM_TRY(outputs_in_time(t, c, &in_time));
+    most = in_time < most ? in_time : most;
     most = most < least ? least : most / 64 * 64;
-    return c->n < most ? c->n : (uint32_t)most;
+    *n = c->n < most ? c->n : (uint32_t)most;
+    return PM_OK;
 }
 
 /* The way as an engine could take it, on a small part of the shape: within its bound of plain C? */
@@ -301,16 +315,18 @@ static pm_result is_right(tuner *t, const pm_check *way, bool *right)
     return PM_OK;
 }
 
-/* Races the ways on one sample; *out: the winner, *raced: its times. */
+/* Races the ways on one sample of the real shape; *raced: the winner and its times. */
 static pm_result race_sample(tuner *t, const ways *w, pm_race_result *raced)
 {
     const pm_check *first = &w->list[0];
     const pm_race race = {.device = t->device, .deadline_ns = t->end_ns,
                           .scrub = first->rows <= SCRUB_ROWS_MAX ? t->scrub : NULL};
     ways measured = *w;
+    uint32_t n = first->n;
     if (first->op == PM_CHECK_MATMUL)
-        for (uint32_t i = 0; i < measured.count; i++)
-            measured.list[i].n = sample_n(t, &measured.list[i]);
+        PM_TRY(sample_n(t, first, &n));
+    for (uint32_t i = 0; i < measured.count; i++)
+        measured.list[i].n = n;
     return pm_race_run(&race, measured.list, measured.count, raced);
 }
 
@@ -481,7 +497,7 @@ static pm_result add_timer(tuner *t, step_race *s, uint32_t r, uint32_t w)
     m.x_q8.bytes = pm_matmul_x_q8_bytes(t->caps, m.rows_max, m.weight.k);
     PM_TRY(pm_matmul_pick(t->caps, &m, &check.variant));
     pm_matmul_variant_split(check.variant, t->caps, &m, &check.lanes, &check.slices);
-    check.n = sample_n(t, &check);
+    PM_TRY(sample_n(t, &check, &check.n));
     s->factor[r][w] = (double)weight->count * weight->n / check.n / step_rows[r];
     return pm_check_timer_create(t->device, &check, 1, true, NULL, &s->timers[r][w]);
 }
