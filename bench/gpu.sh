@@ -3,7 +3,7 @@
 #
 #   gpu.sh pack OUT.tar.xz    here: builds, and packs programs, their libraries, SPIR-V and sources
 #   gpu.sh run [STEP...]      there, in the unpacked archive, or in a source tree (which is then built
-#                             first): devices ops bench peers kernels tests capture; all of them by default
+#                             first): devices ops bench peers kernels tests capture tune; all of them by default
 #
 # The machine that runs needs bash, tar and xz, a Vulkan driver, and a C library not older than this
 # machine's (pack on Debian 12: glibc 2.36); nvcc for its own build of the CUDA kernels (without it, the
@@ -17,6 +17,7 @@
 #   <device>-<driver>.csv  the numbers of ops, bench and peers, as bench/results collects them
 #   ops.html, <model>.html  the same as pages with plots       peers.log    Pumice beside llama.cpp and transformers
 #   bench.jsonl   pumice bench model --json, a line per model  capture.log  the CUDA kernels' build and run
+#   tune.jsonl    pumice tune --json, a line per model; what it changes is in the CSV file, under "<commit>-tuned"
 #   vectors.tar.gz  what CUDA gave (tests/cuda/vectors.h): unpack it in tests/cuda
 #   nvidia-smi.txt  where there is one
 # Steps add to a folder that is there. Exits with 1 when a test failed, with 77 without a Vulkan device.
@@ -365,6 +366,32 @@ step_bench() {
   each_random measure
 }
 
+# tune MODEL NAME: what is faster than the usual choices, in a cache of its own, and how fast the model is with it
+tune() {
+  local status=0 label
+  label=$(commit)-tuned
+  XDG_CACHE_HOME=$work/cache-tuned timeout "${PUMICE_GPU_TIMEOUT:-900}" "$gpu/bin/pumice" tune -m "$1" --json \
+    >"$work/tune.out" 2>"$work/step.log" || status=$?
+  [ "$status" -eq 0 ] || { say "tune     $2: FAILED with $status: $(tail -n 1 "$work/step.log")" && failures=1 && return 0; }
+  printf '{"model": "%s", "tune": %s}\n' "$2" "$(tr -d '\n\t' <"$work/tune.out")" >>"$results/tune.jsonl"
+  XDG_CACHE_HOME=$work/cache-tuned timeout "${PUMICE_GPU_TIMEOUT:-900}" "$gpu/bin/pumice" bench model -m "$1" \
+    --results "$results" --label "$label" >"$work/bench.out" 2>"$work/step.log" || status=$?
+  [ "$status" -eq 0 ] || { say "tune     $2: FAILED with $status: $(tail -n 1 "$work/step.log")" && failures=1 && return 0; }
+  say "tune     $2: $(sed -n 's/.*"planned":[[:space:]]*\([0-9]*\).*/\1/p' "$work/tune.out" | head -n 1) choices," \
+    "$(sed -n 's/.*"chosen":[[:space:]]*\([0-9]\{1,\}\).*/\1/p' "$work/tune.out" | head -n 1) are not the usual ones: $(
+      awk -F, -v label="$label" -v subject="$(basename "$1" .gguf)" '$1 == label && $4 == subject && $6 == "tokens_per_s" \
+        {printf "%s %.4g %s  ", $5, $(NF - 3), $(NF - 4)}' "$results"/*.csv)"
+}
+
+step_tune() {
+  local model
+  tune "$root/tools/demo_model/pumice-demo-q8_0.gguf" demo-q8_0
+  for model in ${PUMICE_GPU_MODELS:-}; do
+    tune "$model" "$(basename "$model" .gguf)"
+  done
+  each_random tune
+}
+
 step_peers() {
   local model
   if [ -z "${PUMICE_TEST_PEER:-}" ] &&
@@ -380,10 +407,10 @@ step_peers() {
 
 run() {
   local steps=("$@") step status=0
-  [ ${#steps[@]} -gt 0 ] || steps=(devices ops bench peers kernels tests capture)
+  [ ${#steps[@]} -gt 0 ] || steps=(devices ops bench peers kernels tests capture tune)
   for step in "${steps[@]}"; do
-    [[ $step =~ ^(devices|ops|bench|peers|kernels|tests|capture)$ ]] ||
-      die "no step '$step': devices ops bench peers kernels tests capture"
+    [[ $step =~ ^(devices|ops|bench|peers|kernels|tests|capture|tune)$ ]] ||
+      die "no step '$step': devices ops bench peers kernels tests capture tune"
   done
   if [ ! -d "$gpu" ]; then # a source tree
     compile
@@ -417,7 +444,7 @@ case ${1:-} in
 pack) shift && pack "$@" ;;
 run) shift && run "$@" ;;
 *)
-  sed -n '2,35s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,36s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   exit 2
   ;;
 esac

@@ -42,7 +42,7 @@ typedef struct form {
 } form;
 
 static const form forms[] = {
-    {"", "what a CPU driver takes: no kernel quantises x, none splits", true, 0, 0},
+    {"", "what a CPU driver takes by itself: no kernel quantises x, none splits", true, 0, 0},
     {"matmul:rows8,attention:decode", "f32 on a GPU", true, 0, 0},
     {"matmul:dot8,attention:decode", "x is quantised once for each of four maps and the head", true, 4, 1},
     {"matmul:rows8,attention:split", "the parts of a split attention are merged", false, 1, 0},
@@ -180,12 +180,14 @@ static void check(size_t model, const form *f)
     pm_activations_finish(&loaded.decoder.activations);
 }
 
+/* A GPU's own choice may be any of the others, by its capabilities and the rows: there it is left out. */
 static void a_layer_has_as_many_dispatches_as_the_table_says(void **state)
 {
     (void)state;
+    const size_t first = pm_vk_device_caps(device)->is_cpu ? 0 : 1;
     for (size_t m = 0; m < sizeof(models) / sizeof(models[0]); m++) {
         load(models[m].path);
-        for (size_t f = 0; f < (models[m].forms ? sizeof(forms) / sizeof(forms[0]) : 1); f++)
+        for (size_t f = first; f < (models[m].forms ? sizeof(forms) / sizeof(forms[0]) : first + 1); f++)
             check(m, &forms[f]);
         unload();
     }

@@ -7,7 +7,8 @@ import unittest
 
 from program import ASSETS, DEMO, PUMICE, Case, main, run
 
-COMMANDS = ["run", "chat", "devices", "inspect", "quantize", "tokenize", "logits", "ppl", "bench"]
+COMMANDS = ["run", "chat", "devices", "inspect", "quantize", "tokenize", "logits", "ppl", "verify", "bench",
+            "tune"]
 
 # No driver: what needs none must not ask for one.
 os.environ.update(VK_DRIVER_FILES="/nonexistent.json", VK_ICD_FILENAMES="/nonexistent.json")
