@@ -741,11 +741,14 @@ typedef struct pm_tune_summary {
 
 /* Times the free choices of the ops' variant tables on the device in interleaved repeats: variants, with 8-bit
  * integers or without, lanes of a subgroup, slices of k, splits of a context, rows of a step. One replaces
- * what an engine takes by itself only where it is faster by clearly more than the noise, and right
- * against plain C. The winners are kept beside the pipeline cache, for this device, driver and build:
- * engines use them from their next start, except where they are deterministic, where PUMICE_VARIANT forces a
- * variant, and with PUMICE_TUNE=0. Those of other shapes are kept.
- * Errors: as pm_engine_create()'s about files and devices; PM_ERR_ARG, PM_ERR_STATE (PUMICE_CACHE=0), PM_ERR_IO. */
+ * what an engine takes by itself only where it is faster by clearly more than the noise, and right against
+ * plain C: within the bounds of its own arithmetic, which may round activations to 8 bits or f16.
+ *
+ * The winners are kept beside the pipeline cache, for this device, driver and build: engines use them from
+ * their next start, except where they are deterministic, where PUMICE_VARIANT forces a variant, and with
+ * PUMICE_TUNE=0. What was found for other shapes is kept.
+ * Errors: as pm_engine_create()'s about files and devices; PM_ERR_ARG, PM_ERR_STATE (PUMICE_CACHE=0; kernels or
+ * capabilities are forced by PUMICE_VARIANT, PUMICE_SUBGROUP, PUMICE_CAPS), PM_ERR_IO. */
 PM_MUST_USE pm_result pm_tune(const pm_tune_params *params, pm_tune_sink *sink, void *context,
                               pm_tune_summary *summary);
 

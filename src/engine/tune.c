@@ -1,6 +1,7 @@
 /* engine/tune.c - pm_tune(): the shapes of a model, measured, and the winners on disk. */
 #include "measure/tune.h"
 
+#include "base/env.h"
 #include "model/model_file.h"
 #include "model/weights.h"
 #include "op/choice_file.h"
@@ -66,6 +67,20 @@ static pm_result describe(const pm_tune_params *params, const pm_vk_caps *caps, 
     return result;
 }
 
+/* What is found is for the device as it is. */
+static pm_result check_switches(const pm_vk_device *device)
+{
+    static const pm_env switches[] = {PM_ENV_VARIANT, PM_ENV_SUBGROUP};
+    for (size_t i = 0; i < sizeof(switches) / sizeof(switches[0]); i++)
+        if (pm_env_get(switches[i]) != NULL)
+            return pm_fail(PM_ERR_STATE, "%s is set: tuning is for kernels that nothing forces",
+                           pm_env_name(switches[i]));
+    if (pm_vk_device_caps(device)->masked != 0)
+        return pm_fail(PM_ERR_STATE, "%s masks capabilities: tuning is for all that the device has",
+                       pm_env_name(PM_ENV_CAPS));
+    return PM_OK;
+}
+
 /* What was found before for other shapes stays. */
 static pm_result tune(pm_vk_device *device, const pm_tune_params *params, pm_tune_sink *sink, void *context,
                       pm_choices *choices, pm_tune_summary *summary)
@@ -73,9 +88,10 @@ static pm_result tune(pm_vk_device *device, const pm_tune_params *params, pm_tun
     pm_tune_model model;
     snprintf(summary->device, sizeof(summary->device), "%s", pm_vk_device_info(device)->name);
     snprintf(summary->driver, sizeof(summary->driver), "%s", pm_vk_device_info(device)->driver);
+    PM_TRY(check_switches(device));
     PM_TRY(describe(params, pm_vk_device_caps(device), &model));
     PM_TRY(pm_vk_device_cache_path(device, "tuned", "txt", summary->path, sizeof(summary->path))); /* before the work */
-    PM_TRY(pm_choices_load(device, choices));
+    PM_TRY(pm_choices_read(device, choices));
     PM_TRY(pm_tune_measure(device, &model, params, sink, context, choices, summary));
     return pm_choices_save(device, choices, summary->path, sizeof(summary->path));
 }

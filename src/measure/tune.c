@@ -30,6 +30,7 @@
 #define TEST_ROWS_MAX 16u
 #define MEASURED 0.95              /* of the time */
 #define TEST_N 67u
+#define TEST_N_WHOLE 256u
 
 /* Rows that are measured, each for the row counts above the one before; in the order of their use. */
 static const uint32_t matmul_rows[] = {1, 2, 4, 8, 16, 32, 64, 128, 512};
@@ -305,6 +306,8 @@ static pm_result is_right(tuner *t, const pm_check *way, bool *right)
     part.rows = part.rows < TEST_ROWS_MAX ? part.rows : TEST_ROWS_MAX;
     part.n = part.n < TEST_N ? part.n : TEST_N;
     *right = false;
+    if (pm_check_lacks(&part, t->caps) != NULL) /* a variant of some widths only */
+        part.n = way->n < TEST_N_WHOLE ? way->n : TEST_N_WHOLE;
     if (pm_check_lacks(&part, t->caps) != NULL)
         return PM_OK;
     PM_TRY(pm_checks_run(t->device, &part, 1, true, false, &result));
@@ -470,7 +473,8 @@ static pm_result run_items(tuner *t)
         const uint64_t before_ns = pm_clock_ns();
         progress(t, i);
         const pm_result result = run_item(t, &t->items[i]);
-        pm_log(PM_LOG_ENGINE, "tuning: choice %u of %u took %.0f ms", i + 1, t->count, (double)(pm_clock_ns() - before_ns) * 1e-6);
+        const double took_ms = (double)(pm_clock_ns() - before_ns) * 1e-6;
+        pm_log(PM_LOG_ENGINE, "tuning: choice %u of %u took %.0f ms", i + 1, t->count, took_ms);
         if (is_fatal(result))
             return result;
         if (result != PM_OK)

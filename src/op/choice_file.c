@@ -264,14 +264,12 @@ static pm_result path_of(const pm_vk_device *device, char path[PATH_MAX], char *
     return PM_OK;
 }
 
-pm_result pm_choices_load(const pm_vk_device *device, pm_choices *out)
+pm_result pm_choices_read(const pm_vk_device *device, pm_choices *out)
 {
     char path[PATH_MAX], key[128];
     pm_file_map map = {0};
-    const char *wanted = pm_env_get(PM_ENV_TUNE);
     *out = (pm_choices){0};
-    if ((wanted != NULL && strcmp(wanted, "0") == 0) || path_of(device, path, key, sizeof(key)) != PM_OK ||
-        pm_file_map_open(path, &map) != PM_OK) /* never tuned */
+    if (path_of(device, path, key, sizeof(key)) != PM_OK || pm_file_map_open(path, &map) != PM_OK) /* never tuned */
         return PM_OK;
     const pm_result result = pm_choices_parse((const char *)map.data, map.bytes, key, out);
     pm_file_map_close(&map);
@@ -279,6 +277,13 @@ pm_result pm_choices_load(const pm_vk_device *device, pm_choices *out)
         return result;
     pm_warn("%s: %s; ignored until `pumice tune` writes it anew", path, pm_error_message());
     return PM_OK;
+}
+
+pm_result pm_choices_load(const pm_vk_device *device, pm_choices *out)
+{
+    const char *wanted = pm_env_get(PM_ENV_TUNE);
+    *out = (pm_choices){0};
+    return wanted != NULL && strcmp(wanted, "0") == 0 ? PM_OK : pm_choices_read(device, out);
 }
 
 pm_result pm_choices_save(const pm_vk_device *device, const pm_choices *choices, char *path, size_t capacity)

@@ -28,8 +28,11 @@ PM_MUST_USE pm_result pm_choices_parse(const char *text, size_t bytes, const cha
 PM_MUST_USE pm_result pm_choices_print(const pm_choices *choices, const char *key, pm_str *out);
 
 /* What is kept for this device, driver and build. A file that is bad or another's is left out, with a warning
- * that names it and what was expected; without a file, with PUMICE_TUNE=0 and PUMICE_CACHE=0 there is none.
+ * that names it and what was expected; without a file, and with PUMICE_CACHE=0, there is none.
  * *out: pm_choices_finish(). Errors: PM_ERR_NOMEM. */
+PM_MUST_USE pm_result pm_choices_read(const pm_vk_device *device, pm_choices *out);
+
+/* What of it is to be used: with PUMICE_TUNE=0 nothing. */
 PM_MUST_USE pm_result pm_choices_load(const pm_vk_device *device, pm_choices *out);
 
 /* Replaces the file, atomically. path: [capacity] gets its name. Errors: PM_ERR_STATE (PUMICE_CACHE=0), PM_ERR_IO,

@@ -75,6 +75,7 @@ class Tune(program.Case):
     def test_choices_of_other_models_are_kept(self):
         line = "matmul q4_0 64x64 rows 1-8: rows4 lanes 0 slices 0"
         path = self.write(line)
+        self.env["PUMICE_TUNE"] = "0"  # which engines look at
         self.tune("--seconds", "0.1")
         with open(path, encoding="utf-8") as file:
             self.assertIn(line + "\n", file.read())
@@ -137,6 +138,10 @@ class Tune(program.Case):
                                      env={**self.env, "PUMICE_CACHE": "0"})
         self.assertEqual(code, 1)
         self.assertIn("PUMICE_CACHE=0", err)
+        for name, value in [("PUMICE_VARIANT", "matmul:rows8"), ("PUMICE_CAPS", "-all")]:
+            code, out, err = program.run("tune", "-m", program.DEMO, "--seconds", "0.1", env={**self.env, name: value})
+            self.assertEqual(code, 1)
+            self.assertIn(name, err)
 
 
 if __name__ == "__main__":
