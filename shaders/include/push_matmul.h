@@ -7,7 +7,7 @@
 #define PM_SPEC_MATMUL_SLICES 9    /* parts that k is cut into */
 #define PM_SPEC_MATMUL_LANES 10    /* of a subgroup */
 
-/* Of matmul_coopmat.comp, see there. */
+/* Of matmul_coopmat.comp, see there; M and N of matmul_coopmat2.comp, too. */
 #define PM_SPEC_COOPMAT_M 8
 #define PM_SPEC_COOPMAT_N 9
 #define PM_SPEC_COOPMAT_K 10
@@ -15,9 +15,6 @@
 #define PM_SPEC_COOPMAT_FRAGS_N 12
 #define PM_SPEC_COOPMAT_SUBGROUPS 13
 #define PM_SPEC_COOPMAT_BLOCKS 14
-#define PM_SPEC_COOPMAT2_SCOPE 15  /* of matmul_coopmat2.comp, which has M and N, too */
-#define PM_COOPMAT2_WORKGROUP 2    /* as SPIR-V numbers scopes */
-#define PM_COOPMAT2_SUBGROUP 3
 
 PM_PUSH_BEGIN(pm_push_matmul)
     PM_ADDRESS pieces;             /* packed weights, see op/weight.h */

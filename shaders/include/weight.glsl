@@ -5,7 +5,8 @@
 //   w[i] = scale[h] (q[i] - I8_BIAS) + offset[h],   h = i / 16 if I8_HALVES is 2, else 0
 // and what of I8_BIAS (0), I8_HALVES (1), I8_OFFSET (false: no offset) differs. The bytes are
 // signed; where none is above 127 and I8_BYTES is unsigned_bytes, they convert in fewer instructions.
-// load_block() follows from that, but for the types that define their own. With I8_EXACT, where scale q
+// load_block() follows from that, and load_weight(weight, b, i), weight i of the block alone, but for the types that
+// define their own. With I8_EXACT, where scale q
 // and scale I8_BIAS fit the 24 bits of an f32, one fused instruction gives the same weight.
 // load_block_unscaled() leaves the scales to be multiplied with sums.
 #ifndef WEIGHT_GLSL
@@ -192,6 +193,21 @@ void load_block(Weight weight, uint b, out vec4 w[8])
         if (I8_OFFSET)
             w[j] += offset[h];
     }
+}
+
+float load_weight(Weight weight, uint b, uint i)
+{
+    uint q[8];
+    vec2 scale, offset;
+    load_block_i8(weight, b, q, scale, offset);
+    const uint j = i / 4, h = I8_HALVES == 2 ? j / 4 : 0;
+    const float code = I8_BYTES(q[j])[i % 4];
+#ifdef I8_EXACT
+    const float w = scale[h] * code - scale[h] * float(I8_BIAS);
+#else
+    const float w = scale[h] * (code - float(I8_BIAS));
+#endif
+    return I8_OFFSET ? w + offset[h] : w;
 }
 #endif
 

@@ -9,3 +9,9 @@ void load_block(Weight weight, uint b, out vec4 w[8])
         w[2 * i + 1] = uintBitsToFloat(uvec4(q.z << 16, q.z & 0xffff0000u, q.w << 16, q.w & 0xffff0000u));
     }
 }
+
+float load_weight(Weight weight, uint b, uint i)
+{
+    const uint both = piece(weight, b * PIECES_PER_BLOCK + i / 8)[i / 2 % 4];
+    return uintBitsToFloat(i % 2 == 0 ? both << 16 : both & 0xffff0000u);
+}

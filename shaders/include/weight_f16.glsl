@@ -9,3 +9,8 @@ void load_block(Weight weight, uint b, out vec4 w[8])
         w[2 * i + 1] = vec4(unpackHalf2x16(q.z), unpackHalf2x16(q.w));
     }
 }
+
+float load_weight(Weight weight, uint b, uint i)
+{
+    return unpackHalf2x16(piece(weight, b * PIECES_PER_BLOCK + i / 8)[i / 2 % 4])[i % 2];
+}

@@ -6,3 +6,8 @@ void load_block(Weight weight, uint b, out vec4 w[8])
     [[unroll]] for (uint i = 0; i < 8; i++)
         w[i] = uintBitsToFloat(piece(weight, b * PIECES_PER_BLOCK + i));
 }
+
+float load_weight(Weight weight, uint b, uint i)
+{
+    return uintBitsToFloat(piece(weight, b * PIECES_PER_BLOCK + i / 4)[i % 4]);
+}

@@ -9,6 +9,12 @@ void load_block(Weight weight, uint b, out vec4 w[8])
         w[j] = d * iq4_value(unsigned_bytes(quad_of_4(q, j)));
 }
 
+float load_weight(Weight weight, uint b, uint i)
+{
+    const float d = half_at(scale_word(weight, b / 2), (b & 1u) == 1u);
+    return d * iq4_value(unsigned_bytes(quad_of_4(piece(weight, b), i / 4)))[i % 4];
+}
+
 void load_block_i8(Weight weight, uint b, out uint q[8], out vec2 scale, out vec2 offset)
 {
     scale = vec2(half_at(scale_word(weight, b / 2), (b & 1u) == 1u));

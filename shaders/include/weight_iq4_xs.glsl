@@ -18,6 +18,11 @@ void load_block(Weight weight, uint b, out vec4 w[8])
         w[i] = scale * iq4_value(unsigned_bytes(quad_of_4(q, i)));
 }
 
+float load_weight(Weight weight, uint b, uint i)
+{
+    return iq4_xs_scale(weight, b) * iq4_value(unsigned_bytes(quad_of_4(piece(weight, b), i / 4)))[i % 4];
+}
+
 void load_block_i8(Weight weight, uint b, out uint q[8], out vec2 scale, out vec2 offset)
 {
     scale = vec2(iq4_xs_scale(weight, b));

@@ -38,6 +38,12 @@ void load_block(Weight weight, uint b, out vec4 w[8])
     }
 }
 
+float load_weight(Weight weight, uint b, uint i)
+{
+    const uint code = quad_of_4(piece(weight, b), i / 4) >> (8 * (i % 4));
+    return mxfp4_half_scale(weight, b) * (32768.0 * e2m1_pair(code).x);
+}
+
 void load_block_i8(Weight weight, uint b, out uint q[8], out vec2 scale, out vec2 offset)
 {
     scale = vec2(mxfp4_half_scale(weight, b));

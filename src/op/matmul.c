@@ -15,7 +15,7 @@
 #define LANES_WANTED 131072u       /* fill a wide device */
 
 /* A family is a shader, in one form. All read the weights once for the rows that they hold. */
-typedef enum matmul_family { ROWS, TEXELS, TILE, HALF, DOT, COOPMAT, COOPMAT2 } matmul_family;
+typedef enum matmul_family { ROWS, TEXELS, TILE, HALF, DOT, COOPMAT, COOPMAT2, COOPMAT2_WG } matmul_family;
 static const struct {
     const char *module;            /* and the type's stem */
     pm_matmul_numerics numerics;
@@ -37,7 +37,10 @@ static const struct {
     [COOPMAT] = {"matmul_coopmat", PM_MATMUL_MATRIX, PM_CAP_BIT(COOPMAT), 0, 0, 0, "KHR cooperative matrices of f16",
                  "KHR cooperative matrices"},
     [COOPMAT2] = {"matmul_coopmat2", PM_MATMUL_MATRIX, PM_CAP_BIT(COOPMAT2), 0, 0, 0,
-                  "NV cooperative matrices that decode weights as they load", "NV cooperative matrices 2"},
+                  "NV cooperative matrices of a subgroup, decoded element by element", "NV cooperative matrices 2"},
+    [COOPMAT2_WG] = {"matmul_coopmat2_wg", PM_MATMUL_MATRIX, PM_CAP_BIT(COOPMAT2) | PM_CAP_BIT(COOPMAT2WG), 0, 0, 0,
+                     "NV cooperative matrices of a workgroup, decoded on load",
+                     "NV cooperative matrices 2 that belong to a workgroup and decode as they load"},
 };
 
 /* A variant is a family and the rows of x that one workgroup holds. Within a family, ascending. */
@@ -51,7 +54,8 @@ static const struct matmul_variant {
     {"tile64_f16", HALF, 64},
     {"dot1", DOT, 1},         {"dot2", DOT, 2},       {"dot4", DOT, 4},         {"dot8", DOT, 8},
     {"dot16", DOT, 16},       {"dot32", DOT, 32},     {"dot64", DOT, 64},
-    {"coopmat16", COOPMAT, 16}, {"coopmat32", COOPMAT, 32}, {"coopmat64", COOPMAT, 64}, {"coopmat2", COOPMAT2, 64},
+    {"coopmat16", COOPMAT, 16}, {"coopmat32", COOPMAT, 32}, {"coopmat64", COOPMAT, 64}, {"coopmat2", COOPMAT2, 16},
+    {"coopmat2_wg", COOPMAT2_WG, 64},
 };
 
 #define VARIANTS (sizeof(matmul_variants) / sizeof(matmul_variants[0]))
@@ -238,7 +242,9 @@ static const char *cut_of(uint32_t index, const pm_vk_caps *caps, const pm_matmu
     if (v->family == COOPMAT)
         return pm_matmul_cut_coopmat(caps, m, v->rows, cut);
     if (v->family == COOPMAT2)
-        return pm_matmul_cut_coopmat2(caps, m, v->rows, cut);
+        return pm_matmul_cut_coopmat2(caps, v->rows, cut);
+    if (v->family == COOPMAT2_WG)
+        return pm_matmul_cut_coopmat2_wg(caps, v->rows, cut);
     cut_plain(caps, m, v, cut);
     return NULL;
 }
@@ -341,7 +347,7 @@ static bool may_choose(const pm_vk_caps *caps, const pm_choice *choice)
 
 /* What was found best, else the best family for the device and so many rows; the others serve where that is off. On a CPU
  * driver a cooperative matrix is a detour through memory (matmul_coopmat.comp has the
- * times); coopmat2 is taken when asked for. When deterministic, what is wanted does not depend on
+ * times); those of NV cooperative matrix 2 are taken when asked for. When deterministic, what is wanted does not depend on
  * the rows: one family serves all of them, in an order that follows from k, n and the device. */
 static uint32_t pick(const pm_vk_caps *caps, const pm_matmul *m)
 {

@@ -8,6 +8,8 @@
 #define OUTPUTS_CPU 16u            /* where each matrix is unrolled code */
 #define SUBGROUPS_MAX 4u
 #define GROUPS_WANTED 256u         /* workgroups that fill a wide device */
+#define OUTPUTS_WORKGROUP 64u      /* of a workgroup that owns its matrices; twice with LANES_MAX */
+#define LANES_MAX 256u
 #define BLOCK 32u                  /* weights that are decoded together: a step of k */
 
 static bool has_all(const pm_vk_caps *caps, uint32_t bits)
@@ -87,31 +89,56 @@ const char *pm_matmul_cut_coopmat(const pm_vk_caps *caps, const pm_matmul *m, ui
     return NULL;
 }
 
-const char *pm_matmul_cut_coopmat2(const pm_vk_caps *caps, const pm_matmul *m, uint32_t rows, pm_matmul_cut *out)
+static pm_matmul_cut coopmat2_of(const pm_vk_caps *caps, uint32_t lanes, uint32_t rows, uint32_t outputs)
 {
-    (void)m;
+    return (pm_matmul_cut){
+        .rows = rows,
+        .outputs = outputs,
+        .key = {.spec_count = 3,
+                .spec = {{PM_SPEC_LOCAL_X, lanes}, {PM_SPEC_COOPMAT_M, rows}, {PM_SPEC_COOPMAT_N, outputs}},
+                .subgroup = caps->subgroup_default},
+    };
+}
+
+/* Whether matrices of a tile of rows x outputs, and of a step of k, have dimensions of f. */
+static bool flexible_fits(const pm_vk_caps *caps, const pm_vk_flexible_matrix *f, uint32_t rows, uint32_t outputs)
+{
+    return is_multiple(rows, f->m) && is_multiple(outputs, f->n) && is_multiple(BLOCK, f->k) && rows <= caps->flexible_max &&
+           outputs <= caps->flexible_max && BLOCK <= caps->flexible_max;
+}
+
+const char *pm_matmul_cut_coopmat2(const pm_vk_caps *caps, uint32_t rows, pm_matmul_cut *out)
+{
     if (!has_all(caps, PM_CAP_BIT(COOPMAT2) | PM_CAP_BIT(COOPMAT) | PM_CAP_BIT(F16) | PM_CAP_BIT(SUBGROUP)))
         return "NV cooperative matrix 2, f16 arithmetic and subgroup operations";
-    uint32_t best = 0; /* lanes of the workgroup, or 1 for a subgroup, which gets one matrix of the
-                          device's each way: lavapipe unrolls them all, and with two lets an
-                          infinity stray from a row to the one 8 further */
     for (uint32_t i = 0; i < caps->flexible_count; i++) {
         const pm_vk_flexible_matrix *f = &caps->flexible[i];
-        const bool workgroup = f->scope_lanes > 0;
-        const uint32_t lanes = workgroup ? f->scope_lanes : caps->subgroup_default, rank = workgroup ? lanes : 1;
-        const uint32_t tile = workgroup ? rows : f->m > 8 ? 16 : 8, outputs = workgroup ? 64 : f->n > 8 ? 16 : 8;
-        if (rank <= best || lanes > caps->workgroup_max || lanes > 256 || !is_multiple(tile, f->m) ||
-            !is_multiple(outputs, f->n) || !is_multiple(BLOCK, f->k))
+        /* one matrix of the device's each way: lavapipe unrolls them all, and with two lets an
+         * infinity stray from a row to the one 8 further */
+        const uint32_t tile = f->m > 8 ? rows : 8, outputs = f->n > 8 ? 16 : 8;
+        if (f->scope_lanes > 0 || caps->subgroup_default > caps->workgroup_max || !flexible_fits(caps, f, tile, outputs))
             continue;
-        best = rank;
-        *out = (pm_matmul_cut){
-            .rows = tile,
-            .outputs = outputs,
-            .key = {.spec_count = 4,
-                    .spec = {{PM_SPEC_LOCAL_X, lanes}, {PM_SPEC_COOPMAT_M, tile}, {PM_SPEC_COOPMAT_N, outputs},
-                             {PM_SPEC_COOPMAT2_SCOPE, workgroup ? PM_COOPMAT2_WORKGROUP : PM_COOPMAT2_SUBGROUP}},
-                    .subgroup = caps->subgroup_default},
-        };
+        *out = coopmat2_of(caps, caps->subgroup_default, tile, outputs);
+        return NULL;
     }
-    return best > 0 ? NULL : "flexible matrices f16 x f16 -> f32 that divide its tile";
+    return "flexible matrices f16 x f16 -> f32 of a subgroup that divide its tile";
+}
+
+const char *pm_matmul_cut_coopmat2_wg(const pm_vk_caps *caps, uint32_t rows, pm_matmul_cut *out)
+{
+    if (!has_all(caps, PM_CAP_BIT(COOPMAT2WG) | PM_CAP_BIT(COOPMAT2) | PM_CAP_BIT(COOPMAT) | PM_CAP_BIT(F16)))
+        return "NV cooperative matrix 2 of workgroups with decoding loads, and f16 arithmetic";
+    uint32_t best = 0; /* lanes */
+    for (uint32_t i = 0; i < caps->flexible_count; i++) {
+        const pm_vk_flexible_matrix *f = &caps->flexible[i];
+        const uint32_t lanes = f->scope_lanes, outputs = lanes < LANES_MAX ? OUTPUTS_WORKGROUP : 2 * OUTPUTS_WORKGROUP;
+        if (lanes <= best || lanes > LANES_MAX || lanes > caps->workgroup_max || lanes > caps->flexible_lanes_max ||
+            !flexible_fits(caps, f, rows, outputs) ||
+            (uint64_t)caps->flexible_shared_bytes + (rows + outputs) * 4 > caps->shared_bytes)
+            continue;
+        best = lanes;
+        *out = coopmat2_of(caps, lanes, rows, outputs);
+    }
+    return best > 0 ? NULL : "flexible matrices f16 x f16 -> f32 of a workgroup of at most 256 that divide its tile, and "
+                             "shared memory beside them";
 }

@@ -15,8 +15,10 @@ typedef struct pm_matmul_cut {
  * NULL, or what the device lacks, in words. */
 const char *pm_matmul_cut_coopmat(const pm_vk_caps *caps, const pm_matmul *m, uint32_t rows, pm_matmul_cut *out);
 
-/* matmul_coopmat2.comp: matrices of the largest workgroup that may own some, with a tile of
- * `rows` rows, else of a subgroup, with a smaller one. Likewise. */
-const char *pm_matmul_cut_coopmat2(const pm_vk_caps *caps, const pm_matmul *m, uint32_t rows, pm_matmul_cut *out);
+/* matmul_coopmat2.comp: matrices of a subgroup, with a tile of `rows` rows, or 8 where the device's have no more. Likewise. */
+const char *pm_matmul_cut_coopmat2(const pm_vk_caps *caps, uint32_t rows, pm_matmul_cut *out);
+
+/* The same with matrices of a workgroup, the largest up to 256 that the device lists, with a tile of `rows` rows. Likewise. */
+const char *pm_matmul_cut_coopmat2_wg(const pm_vk_caps *caps, uint32_t rows, pm_matmul_cut *out);
 
 #endif /* PM_OP_MATMUL_CUT_H */

@@ -22,6 +22,7 @@
     X(SUBGROUP,   "subgroup",   "subgroup arithmetic and shuffle in compute")      \
     X(COOPMAT,    "coopmat",    "KHR cooperative matrix")                          \
     X(COOPMAT2,   "coopmat2",   "NV cooperative matrix 2")                         \
+    X(COOPMAT2WG, "coopmat2wg", "NV cooperative matrix 2 of workgroups, decoding loads") \
     X(BF16,       "bf16",       "bfloat16 arithmetic")                             \
     X(BUDGET,     "budget",     "memory budget")                                   \
     X(HOSTMEM,    "hostmem",    "external host memory")                            \
@@ -69,7 +70,10 @@ typedef struct pm_vk_caps {
     uint32_t matrix_count;         /* 0 unless COOPMAT is there and not masked; in the driver's order */
     pm_vk_matrix matrix[PM_VK_MATRICES_MAX];
     uint32_t flexible_count;       /* likewise for COOPMAT2 */
-    pm_vk_flexible_matrix flexible[PM_VK_MATRICES_MAX];
+    pm_vk_flexible_matrix flexible[PM_VK_MATRICES_MAX]; /* of workgroups: likewise for COOPMAT2WG */
+    uint32_t flexible_max;         /* the largest dimension of one; 0 where there are none */
+    uint32_t flexible_lanes_max;   /* the largest workgroup that may own some, and the shared memory that */
+    uint32_t flexible_shared_bytes; /* such a workgroup leaves to the driver; 0 unless COOPMAT2WG */
     bool is_cpu;
     uint32_t off_count, off[PM_VK_OFF_MAX]; /* rows of the ops' variant tables that this device gets
                                       wrong: op/variant.h */

@@ -130,7 +130,10 @@ uint32_t pm_vk_features_caps(const pm_vk_features *has, const pm_vk_extensions *
     const VkPhysicalDeviceCooperativeMatrix2FeaturesNV *m2 = &has->coopmat2;
     caps |= (caps & PM_CAP_BIT(COOPMAT)) && m2->cooperativeMatrixFlexibleDimensions && m2->cooperativeMatrixReductions &&
                     m2->cooperativeMatrixConversions && m2->cooperativeMatrixPerElementOperations
-                ? PM_CAP_BIT(COOPMAT2) : 0; /* what kernels use; caps->flexible says which scopes */
+                ? PM_CAP_BIT(COOPMAT2) : 0; /* what kernels use */
+    caps |= (caps & PM_CAP_BIT(COOPMAT2)) && m2->cooperativeMatrixWorkgroupScope && m2->cooperativeMatrixTensorAddressing &&
+                    m2->cooperativeMatrixBlockLoads
+                ? PM_CAP_BIT(COOPMAT2WG) : 0;
     caps |= has->bf16.shaderBFloat16Type ? PM_CAP_BIT(BF16) : 0;
     caps |= extensions->budget ? PM_CAP_BIT(BUDGET) : 0;
     caps |= extensions->host_memory ? PM_CAP_BIT(HOSTMEM) : 0;
@@ -187,9 +190,20 @@ static pm_result query_flexible(VkPhysicalDevice physical, pm_vk_caps *caps)
     for (uint32_t i = 0; i < count && caps->flexible_count < PM_VK_MATRICES_MAX; i++) {
         const VkCooperativeMatrixFlexibleDimensionsPropertiesNV *f = &list[i];
         const bool subgroup = f->scope == VK_SCOPE_SUBGROUP_KHR;
-        if (is_f16_f32(f->AType, f->BType, f->CType, f->ResultType) && (subgroup || f->scope == VK_SCOPE_WORKGROUP_KHR))
+        const bool workgroup = f->scope == VK_SCOPE_WORKGROUP_KHR && f->workgroupInvocations > 0 &&
+                               (caps->bits & PM_CAP_BIT(COOPMAT2WG));
+        if (is_f16_f32(f->AType, f->BType, f->CType, f->ResultType) && (subgroup || workgroup))
             caps->flexible[caps->flexible_count++] = (pm_vk_flexible_matrix){
                 f->MGranularity, f->NGranularity, f->KGranularity, subgroup ? 0 : f->workgroupInvocations};
+    }
+    VkPhysicalDeviceCooperativeMatrix2PropertiesNV limits = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_COOPERATIVE_MATRIX_2_PROPERTIES_NV};
+    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &limits};
+    vkGetPhysicalDeviceProperties2(physical, &properties);
+    caps->flexible_max = limits.cooperativeMatrixFlexibleDimensionsMaxDimension;
+    if (caps->bits & PM_CAP_BIT(COOPMAT2WG)) {
+        caps->flexible_lanes_max = limits.cooperativeMatrixWorkgroupScopeMaxWorkgroupSize;
+        caps->flexible_shared_bytes = limits.cooperativeMatrixWorkgroupScopeReservedSharedMemory;
     }
     return PM_OK;
 }
@@ -197,6 +211,7 @@ static pm_result query_flexible(VkPhysicalDevice physical, pm_vk_caps *caps)
 pm_result pm_vk_matrices_query(VkPhysicalDevice physical, pm_vk_caps *caps)
 {
     caps->matrix_count = caps->flexible_count = 0;
+    caps->flexible_max = caps->flexible_lanes_max = caps->flexible_shared_bytes = 0;
     if (caps->bits & PM_CAP_BIT(COOPMAT))
         PM_TRY(query_matrices(physical, caps));
     if (caps->bits & PM_CAP_BIT(COOPMAT2))
@@ -228,7 +243,8 @@ void pm_vk_features_ask(pm_vk_features *ask, const pm_vk_features *has, uint32_t
         VkPhysicalDeviceCooperativeMatrix2FeaturesNV *m2 = &ask->coopmat2;
         m2->cooperativeMatrixFlexibleDimensions = m2->cooperativeMatrixReductions = m2->cooperativeMatrixConversions =
             m2->cooperativeMatrixPerElementOperations = VK_TRUE;
-        m2->cooperativeMatrixWorkgroupScope = has->coopmat2.cooperativeMatrixWorkgroupScope;
+        m2->cooperativeMatrixWorkgroupScope = m2->cooperativeMatrixTensorAddressing = m2->cooperativeMatrixBlockLoads =
+            (caps & PM_CAP_BIT(COOPMAT2WG)) != 0;
     }
     ask->statistics.pipelineExecutableInfo = statistics;
     ask->bf16.shaderBFloat16Type = extensions.bf16;
@@ -264,8 +280,10 @@ pm_result pm_vk_caps_masked(const char *list, uint32_t *out)
         masked |= bits;
         list += len + (list[len] == ',');
     }
-    if (masked & PM_CAP_BIT(COOPMAT)) /* the second builds on the first */
+    if (masked & PM_CAP_BIT(COOPMAT)) /* each builds on the one before */
         masked |= PM_CAP_BIT(COOPMAT2);
+    if (masked & PM_CAP_BIT(COOPMAT2))
+        masked |= PM_CAP_BIT(COOPMAT2WG);
     *out = masked;
     return PM_OK;
 }

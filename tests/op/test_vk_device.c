@@ -104,11 +104,14 @@ static void check_matrices(const pm_vk_caps *caps)
     if (!(caps->bits & PM_CAP_BIT(COOPMAT)))
         assert_int_equal(caps->matrix_count, 0);
     if (!(caps->bits & PM_CAP_BIT(COOPMAT2)))
-        assert_int_equal(caps->flexible_count, 0);
+        assert_true(caps->flexible_count == 0 && caps->flexible_max == 0);
+    if (!(caps->bits & PM_CAP_BIT(COOPMAT2WG)))
+        assert_true(caps->flexible_lanes_max == 0 && caps->flexible_shared_bytes == 0);
     for (uint32_t i = 0; i < caps->matrix_count; i++)
         assert_true(caps->matrix[i].m > 0 && caps->matrix[i].n > 0 && caps->matrix[i].k > 0);
     for (uint32_t i = 0; i < caps->flexible_count; i++)
-        assert_true(caps->flexible[i].m > 0 && caps->flexible[i].n > 0 && caps->flexible[i].k > 0);
+        assert_true(caps->flexible[i].m > 0 && caps->flexible[i].n > 0 && caps->flexible[i].k > 0 &&
+                    (caps->flexible[i].scope_lanes == 0 || (caps->bits & PM_CAP_BIT(COOPMAT2WG))));
 }
 
 static void masks_take_capabilities_away(void **state)
