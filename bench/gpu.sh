@@ -244,7 +244,8 @@ step_capture() {
   rm -rf "$work/vectors"
   mkdir -p "$work/vectors"
   "$gpu/bin/pumice-cuda-capture" "$work/vectors" --library "$work/tests/cuda/libpumice_cuda.so" \
-    --demo "$root/tools/demo_model/pumice-demo-q8_0.gguf" --layer "$work/tests/cuda/layer.gguf" >"$work/step.log" 2>&1 || status=$?
+    --demo "$root/tools/demo_model/pumice-demo-q8_0.gguf" --text "$root/tools/demo_model/heldout-200.jsonl" \
+    --layer "$work/tests/cuda/layer.gguf" >"$work/step.log" 2>&1 || status=$?
   cat "$work/step.log" >>"$results/capture.log"
   say "capture  $(tail -n 1 "$work/step.log")"
   case $status in 0 | 77) ;; *) failures=1 ;; esac
@@ -265,7 +266,7 @@ step_capture() {
 
 replay_vectors() {
   local name status
-  for name in test_cuda_vectors test_cuda_model test_cuda_torch; do
+  for name in test_cuda_vectors test_cuda_model test_cuda_text test_cuda_torch; do
     [ "$name" != test_cuda_torch ] || ls "$work"/vectors/*/torch.*.vec >/dev/null 2>&1 || continue
     status=0
     printf '\n== %s, with the vectors just made\n' "$name" >>"$results/tests.log"

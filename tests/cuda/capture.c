@@ -1,14 +1,17 @@
 /* capture.c - pumice-cuda-capture: what the reference kernels give, as vectors.
  *
- *   pumice-cuda-capture OUT_DIR [--library FILE] [--seed N] [--only PREFIX] [--demo FILE] [--layer FILE]
+ *   pumice-cuda-capture OUT_DIR [--library FILE] [--seed N] [--only PREFIX] [--demo FILE [--text FILE]]
+ *                       [--layer FILE]
  *
  * With --library, nvcc's build on an NVIDIA GPU, and cuBLAS where it is there; without, gcc's
  * build on this CPU: vectors that say "host". --demo and --layer name the models of model_cases.h,
- * of which the logits of some positions are kept. Each goes to OUT_DIR/<device>/<case>.vec. The
+ * of which the logits of some positions are kept; --text names the conversations of text.h, of which those of all
+ * positions are. Each goes to OUT_DIR/<device>/<case>.vec. The
  * date is today's, or SOURCE_DATE_EPOCH's. Exits with 77 when the library or a GPU is not there. */
 #include "cuda/cublas.h"
 #include "cuda/model.h"
 #include "cuda/model_cases.h"
+#include "cuda/text.h"
 #include "cuda/vectors.h"
 
 #include <ctype.h>
@@ -20,7 +23,7 @@
 #include <time.h>
 
 typedef struct options {
-    const char *out, *library, *only, *demo, *layer;
+    const char *out, *library, *only, *demo, *layer, *text;
     uint64_t seed;
 } options;
 
@@ -30,7 +33,7 @@ _Noreturn static void die(const char *what, const char *why)
     exit(1);
 }
 
-#define USAGE "expected OUT_DIR [--library FILE] [--seed N] [--only PREFIX] [--demo FILE] [--layer FILE]"
+#define USAGE "expected OUT_DIR [--library FILE] [--seed N] [--only PREFIX] [--demo FILE [--text FILE]] [--layer FILE]"
 
 static options parse(int argc, char **argv)
 {
@@ -45,6 +48,8 @@ static options parse(int argc, char **argv)
             o.demo = argv[++i];
         else if (strcmp(argv[i], "--layer") == 0 && value != NULL)
             o.layer = argv[++i];
+        else if (strcmp(argv[i], "--text") == 0 && value != NULL)
+            o.text = argv[++i];
         else if (strcmp(argv[i], "--seed") == 0 && value != NULL)
             o.seed = strtoull(argv[++i], NULL, 0);
         else if (o.out == NULL && argv[i][0] != '-')
@@ -52,7 +57,7 @@ static options parse(int argc, char **argv)
         else
             die(argv[i], USAGE);
     }
-    if (o.out == NULL)
+    if (o.out == NULL || (o.text != NULL && o.demo == NULL))
         die("arguments", USAGE);
     return o;
 }
@@ -127,16 +132,77 @@ static void capture_model(const options *o, const cuda_kernels *kernels, const c
         die(name, why);
     const uint32_t vocab = cuda_model_vocab(model);
     float *logits = malloc((uint64_t)count * vocab * sizeof(*logits)), *values = malloc(c->positions * MODEL_VALUES * sizeof(*values));
-    if (logits == NULL || values == NULL || 
+    if (logits == NULL || values == NULL ||
         !cuda_model_score(model, tokens, count, &(cuda_model_pass){.chunk = c->chunk, .kv_f16 = true}, logits))
         die(name, kernels->error());
     for (uint32_t i = 0; i < c->positions; i++)
-        cuda_model_record(logits + (uint64_t)cuda_model_position(c, count, i) * vocab, vocab, values + i * MODEL_VALUES);
+        record_make(logits + (uint64_t)cuda_model_position(c, count, i) * vocab, vocab, MODEL_TOP, values + i * MODEL_VALUES);
     write_vector(o, kernels, folder, name, "model", cuda_model_inputs(path, tokens, count), values, c->positions * MODEL_VALUES,
                  c->positions * MODEL_VALUES);
     cuda_model_close(model);
     free(logits);
     free(values);
+}
+
+/* Of one sequence: the reference into values, and its controls into points, as they are kept, and into full, with KL over
+ * all tokens. */
+static void capture_sequence(const cuda_kernels *kernels, cuda_model *model, const int32_t *tokens, float *reference, float *other,
+                             float (*values)[TEXT_VALUES], divergence_point *points, divergence_point *full)
+{
+    const uint32_t vocab = cuda_model_vocab(model);
+    if (!cuda_model_score(model, tokens, TEXT_TOKENS, &(cuda_model_pass){.chunk = TEXT_CHUNK}, reference))
+        die("model.text", kernels->error());
+    for (uint32_t p = 0; p < TEXT_TOKENS; p++)
+        cuda_text_record(reference + (uint64_t)p * vocab, vocab, tokens[p], cuda_text_next(tokens, p), values[p]);
+    for (uint32_t c = 0; c < CONTROLS; c++) {
+        const cuda_model_pass pass = cuda_control_pass(c, TEXT_CONTROL_CHUNK, 1.0f);
+        if (!cuda_model_score(model, tokens, TEXT_TOKENS, &pass, other))
+            die("model.text", kernels->error());
+        for (uint32_t p = 0; p < TEXT_TOKENS; p++) {
+            const uint64_t at = (uint64_t)p * vocab;
+            const int32_t next = cuda_text_next(tokens, p);
+            points[c * TEXT_POSITIONS + p] = cuda_text_against(values[p], next, other + at, vocab);
+            full[c * TEXT_POSITIONS + p] = divergence_at(reference + at, other + at, vocab, next);
+        }
+    }
+}
+
+/* A sequence of the text at a time: text.h. Prints what is lost where KL is over a record's tokens. */
+static void capture_text(const options *o, const cuda_kernels *kernels, const char *folder)
+{
+    static int32_t tokens[TEXT_POSITIONS];
+    static float values[TEXT_TOKENS][TEXT_VALUES], kept[TEXT_POSITIONS][TEXT_POINT_VALUES];
+    static divergence_point points[CONTROLS][TEXT_POSITIONS], full[CONTROLS][TEXT_POSITIONS];
+    char why[512], name[64];
+    cuda_model *model = cuda_text_tokens(o->demo, o->text, tokens, why, sizeof(why))
+                            ? cuda_model_open(kernels, o->demo, why, sizeof(why)) : NULL;
+    if (model == NULL)
+        die("model.text", why);
+    const uint64_t inputs = cuda_model_inputs(o->demo, tokens, TEXT_POSITIONS);
+    const uint64_t floats = (uint64_t)TEXT_TOKENS * cuda_model_vocab(model);
+    float *reference = malloc(floats * sizeof(*reference)), *other = malloc(floats * sizeof(*other));
+    if (reference == NULL || other == NULL)
+        die("model.text", "out of memory");
+    for (uint32_t s = 0; s < TEXT_SEQUENCES; s++) {
+        const uint32_t first = s * TEXT_TOKENS;
+        capture_sequence(kernels, model, tokens + first, reference, other, values, &points[0][first], &full[0][first]);
+        cuda_text_sequence_name(s, name);
+        write_vector(o, kernels, folder, name, "model", inputs, values[0], TEXT_TOKENS * TEXT_VALUES, TEXT_TOKENS * TEXT_VALUES);
+    }
+    divergence_print_head("controls, KL over all tokens, then recorded");
+    for (uint32_t c = 0; c < CONTROLS; c++) {
+        const divergence all = divergence_sum(full[c], TEXT_POSITIONS), recorded = divergence_sum(points[c], TEXT_POSITIONS);
+        divergence_print(cuda_controls[c].name, &all);
+        divergence_print("", &recorded);
+        for (uint32_t p = 0; p < TEXT_POSITIONS; p++)
+            cuda_text_keep(&points[c][p], kept[p]);
+        cuda_text_control_name(c, name);
+        write_vector(o, kernels, folder, name, "control", inputs, kept[0], TEXT_POSITIONS * TEXT_POINT_VALUES,
+                     TEXT_POSITIONS * TEXT_POINT_VALUES);
+    }
+    cuda_model_close(model);
+    free(reference);
+    free(other);
 }
 
 int main(int argc, char **argv)
@@ -183,7 +249,9 @@ int main(int argc, char **argv)
         capture_model(&o, kernels, folder, "model.demo", o.demo);
     if (o.layer != NULL)
         capture_model(&o, kernels, folder, "model.layer", o.layer);
-    written += (o.demo != NULL) + (o.layer != NULL);
+    if (o.text != NULL)
+        capture_text(&o, kernels, folder);
+    written += (o.demo != NULL) + (o.layer != NULL) + (o.text != NULL ? TEXT_SEQUENCES + CONTROLS : 0);
     printf("%u vectors from %s (%s, %s, %s) in %s\n", written, kernels->origin, kernels->device, kernels->driver,
            kernels->runtime, folder);
     return 0;

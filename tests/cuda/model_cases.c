@@ -6,7 +6,6 @@
 #include "op/harness.h"
 #include "pumice.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -78,30 +77,4 @@ uint64_t cuda_model_inputs(const char *path, const int32_t *tokens, uint32_t cou
     if (file != NULL)
         fclose(file);
     return hash;
-}
-
-void cuda_model_record(const float *logits, uint32_t vocab, float *values)
-{
-    double most = -INFINITY, total = 0.0, sum = 0.0;
-    for (uint32_t i = 0; i < vocab; i++) {
-        most = fmax(most, (double)logits[i]);
-        sum += (double)logits[i];
-    }
-    for (uint32_t i = 0; i < vocab; i++)
-        total += exp((double)logits[i] - most);
-    for (uint32_t j = 0, last = UINT32_MAX; j < MODEL_TOP; j++) {
-        uint32_t best = UINT32_MAX;
-        for (uint32_t i = 0; i < vocab; i++) {
-            const bool after = last == UINT32_MAX || logits[i] < logits[last] || (logits[i] == logits[last] && i > last);
-            if (after && (best == UINT32_MAX || logits[i] > logits[best]))
-                best = i;
-        }
-        pm_assert(best != UINT32_MAX);
-        values[j] = (float)best;
-        values[MODEL_TOP + j] = logits[best];
-        last = best;
-    }
-    values[2 * MODEL_TOP] = (float)(most + log(total));
-    values[2 * MODEL_TOP + 1] = (float)(most + log(total) - (double)values[2 * MODEL_TOP]);
-    values[2 * MODEL_TOP + 2] = (float)sum;
 }

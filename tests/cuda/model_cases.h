@@ -2,14 +2,14 @@
 #ifndef PM_TEST_CUDA_MODEL_CASES_H
 #define PM_TEST_CUDA_MODEL_CASES_H
 
+#include "cuda/record.h"
 #include "cuda/vectors.h"
 
 #define MODEL_TOKENS_MAX 384u
 
-/* Of each recorded position: ids and logits of the greatest MODEL_TOP, greatest first; the
- * logarithm of the sum of exp() of all logits, as an f32 and what it lacks; their sum, a checksum. */
+/* Of each recorded position: a record (record.h). */
 #define MODEL_TOP 64u
-#define MODEL_VALUES (2 * MODEL_TOP + 3)
+#define MODEL_VALUES RECORD_VALUES(MODEL_TOP)
 
 typedef struct cuda_model_case {
     const char *name;              /* "model.demo", "model.layer" */
@@ -31,8 +31,5 @@ static inline uint32_t cuda_model_position(const cuda_model_case *c, uint32_t co
 {
     return (i + 1) * count / c->positions - 1;
 }
-
-/* One position's MODEL_VALUES of its logits. */
-void cuda_model_record(const float *logits, uint32_t vocab, float *values);
 
 #endif /* PM_TEST_CUDA_MODEL_CASES_H */
