@@ -160,7 +160,7 @@ static void compare_own(const cuda_text *text, const answers *a)
 
 static void tabulate(const cuda_text *text, const answers *a)
 {
-    char label[128];
+    char label[160];
     print_message("%u positions, vocabulary of %u; recorded by %s: %s, driver %s, %s, %s\n", TEXT_POSITIONS, a->vocab,
                   text->source.origin, text->source.device, text->source.driver, text->source.runtime, text->source.date);
     divergence_print_head("KL to the record, nats");
