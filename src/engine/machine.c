@@ -183,8 +183,9 @@ pm_result pm_engine_open_device(pm_engine *e, const pm_gguf *gguf, const pm_gguf
     PM_TRY(begin_self_test(e, &e->model, gguf, &test));
     const pm_result loaded = load(e, gguf, draft); /* meanwhile, with what the plans pick if all is right */
     const pm_result planned = loaded == PM_OK ? create_plans(e, &e->model, e->score_rows) : loaded;
+    const bool in_vain = planned == PM_ERR_NOMEM; /* no other kernels would help */
     bool changed = false;
-    PM_TRY(pm_start_test_end(test, loaded, &changed));
+    PM_TRY(pm_start_test_end(test, in_vain ? planned : loaded, &changed));
     if (changed || planned != PM_OK)
         PM_TRY(recreate_plans(e));
     return draft != NULL ? plan_draft(e, draft) : PM_OK;
