@@ -304,43 +304,36 @@ static void chunk_size_does_not_change_logits(void **state)
         assert_float_equal(s[0].first[i], s[1].first[i], 2e-3);
 }
 
-/* Every step-th allocation of a load fails in turn: a clean error, or a load that does without. */
-static void fail_allocations(const pm_engine_params *p, uint64_t step, const char *of)
+/* Allocations of a load fail in turn: a clean error, or a load that does without, and the next load works. The first
+ * and the last ones all do; between, where pass after pass is recorded, one of twelve (PUMICE_TEST_FULL=1: all). */
+static void a_load_survives_the_failure_of_any_allocation(void **state)
 {
+    (void)state;
+    enum { FIRST = 160, LAST = 48 };
     pm_engine *engine = NULL;
-    const uint64_t before = pm_alloc_count();
-    assert_int_equal(pm_engine_create(p, &engine), PM_OK);
+    const pm_engine_params p = {.model_path = demo_path, .max_seqs = 1, .max_context_tokens = 64, .max_batch_tokens = 16};
+    const uint64_t step = getenv("PUMICE_TEST_FULL") != NULL ? 1 : 12, before = pm_alloc_count();
+    assert_int_equal(pm_engine_create(&p, &engine), PM_OK);
     const uint64_t allocations = pm_alloc_count() - before;
     pm_engine_destroy(engine);
-    uint32_t failed = 0;
-    for (uint64_t n = 1; n <= allocations; n += step) {
+    uint32_t tried = 0, failed = 0;
+    for (uint64_t n = 1; n <= allocations; n += n > FIRST && n + LAST < allocations ? step : 1) {
         engine = NULL;
         pm_alloc_fail_at(pm_alloc_count() + n);
-        const pm_result result = pm_engine_create(p, &engine);
+        const pm_result result = pm_engine_create(&p, &engine);
         pm_alloc_fail_at(0);
         if (result == PM_OK)
             pm_engine_destroy(engine); /* an allocation that only a convenience wanted */
         else
             assert_int_equal(result, PM_ERR_NOMEM);
+        tried++;
         failed += result != PM_OK;
     }
-    print_message("%s: %llu allocations, of each %llu one failed once: %u clean errors\n", of,
-                  (unsigned long long)allocations, (unsigned long long)step, failed);
-    assert_true(failed > 0);
-    assert_int_equal(pm_engine_create(p, &engine), PM_OK); /* and the next load works */
+    print_message("%llu allocations, %u of them failed once: %u clean errors\n", (unsigned long long)allocations, tried,
+                  failed);
+    assert_true(failed > tried * 9 / 10);
+    assert_int_equal(pm_engine_create(&p, &engine), PM_OK);
     pm_engine_destroy(engine);
-}
-
-/* All of the load's own; of those with the self-test around it, whose kernels run each time, some. */
-static void a_load_survives_the_failure_of_any_allocation(void **state)
-{
-    (void)state;
-    const pm_engine_params p = {.model_path = demo_path, .max_seqs = 1, .max_context_tokens = 64, .max_batch_tokens = 16};
-    const bool full = getenv("PUMICE_TEST_FULL") != NULL;
-    setenv("PUMICE_VERIFY", "0", 1);
-    fail_allocations(&p, 1, "load");
-    unsetenv("PUMICE_VERIFY");
-    fail_allocations(&p, full ? 1 : 16, "load and self-test");
 }
 
 int main(void)
