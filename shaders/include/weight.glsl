@@ -6,8 +6,8 @@
 // and what of I8_BIAS (0), I8_HALVES (1), I8_OFFSET (false: no offset) differs. The bytes are
 // signed; where none is above 127 and I8_BYTES is unsigned_bytes, they convert in fewer instructions.
 // load_block() follows from that, and load_weight(weight, b, i), weight i of the block alone, but for the types that
-// define their own. With I8_EXACT, where scale q
-// and scale I8_BIAS fit the 24 bits of an f32, one fused instruction gives the same weight.
+// define their own. With I8_EXACT, where scale q and scale I8_BIAS fit the 24 bits of an f32, one fused
+// instruction gives the same weight.
 // load_block_unscaled() leaves the scales to be multiplied with sums.
 #ifndef WEIGHT_GLSL
 #define WEIGHT_GLSL
@@ -178,21 +178,24 @@ float add_products(float sum, vec4 a, vec4 b)
 #endif
 
 #ifdef I8_BYTES
+// Four bytes of a block's half h as weights.
+vec4 weights_of(uint q, uint h, vec2 scale, vec2 offset)
+{
+#ifdef I8_EXACT
+    const vec4 w = scale[h] * I8_BYTES(q) - scale[h] * float(I8_BIAS);
+#else
+    const vec4 w = scale[h] * (I8_BYTES(q) - float(I8_BIAS));
+#endif
+    return I8_OFFSET ? w + offset[h] : w;
+}
+
 void load_block(Weight weight, uint b, out vec4 w[8])
 {
     uint q[8];
     vec2 scale, offset;
     load_block_i8(weight, b, q, scale, offset);
-    [[unroll]] for (uint j = 0; j < 8; j++) {
-        const uint h = I8_HALVES == 2 ? j / 4 : 0;
-#ifdef I8_EXACT
-        w[j] = scale[h] * I8_BYTES(q[j]) - scale[h] * float(I8_BIAS);
-#else
-        w[j] = scale[h] * (I8_BYTES(q[j]) - float(I8_BIAS));
-#endif
-        if (I8_OFFSET)
-            w[j] += offset[h];
-    }
+    [[unroll]] for (uint j = 0; j < 8; j++)
+        w[j] = weights_of(q[j], I8_HALVES == 2 ? j / 4 : 0, scale, offset);
 }
 
 float load_weight(Weight weight, uint b, uint i)
@@ -200,14 +203,7 @@ float load_weight(Weight weight, uint b, uint i)
     uint q[8];
     vec2 scale, offset;
     load_block_i8(weight, b, q, scale, offset);
-    const uint j = i / 4, h = I8_HALVES == 2 ? j / 4 : 0;
-    const float code = I8_BYTES(q[j])[i % 4];
-#ifdef I8_EXACT
-    const float w = scale[h] * code - scale[h] * float(I8_BIAS);
-#else
-    const float w = scale[h] * (code - float(I8_BIAS));
-#endif
-    return I8_OFFSET ? w + offset[h] : w;
+    return weights_of(q[i / 4], I8_HALVES == 2 ? i / 16 : 0, scale, offset)[i % 4];
 }
 #endif
 

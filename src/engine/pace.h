@@ -31,8 +31,7 @@
 
 #define PM_PACE_DECODE 2.0         /* the goal is 3, between any two tokens of a sequence: clocks and loads vary */
 #define PM_PACE_FRESH 32u          /* steps with prompts that the time without is good for */
-
-#define PM_PACE_NEW 1.5
+#define PM_PACE_NEW 1.5            /* times the rows that have run: fewer are not worth a kernel that has not */
 
 /* What was read in a step beside rows of sequences that decode, guesses among them. */
 typedef enum pm_pace_step {

@@ -7,13 +7,13 @@
 #include "verify/check_impl.h"
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-#define SAMPLES_MAX 3u
+#define PM_TUNE_SAMPLES_MAX 3u
 #define PM_TUNE_ITEMS_MAX 640u
 
 /* One choice: what it is for, and the shapes that are measured for it. */
 typedef struct pm_tune_item {
     pm_choice key;                 /* without variant and cut */
-    pm_check sample[SAMPLES_MAX];  /* the real shapes; without variant */
+    pm_check sample[PM_TUNE_SAMPLES_MAX];  /* the real shapes; without variant */
     uint32_t sample_count;
 } pm_tune_item;
 

@@ -54,7 +54,7 @@ static void add_matmuls(pm_tuner *t, uint32_t rows)
             i.key.shape[1] = weight->k;
         }
         for (uint32_t other = w; other < (m->every ? m->weight_count : w + 1); other++)
-            if (m->weights[other].type == weight->type && i.sample_count < SAMPLES_MAX)
+            if (m->weights[other].type == weight->type && i.sample_count < PM_TUNE_SAMPLES_MAX)
                 i.sample[i.sample_count++] = pm_tune_matmul_check(&m->weights[other], rows);
         add_item(t, &i);
     }

@@ -74,13 +74,6 @@ static void every_case_is_what_cuda_gives(void **state)
     run_ops(CUDA_SWIGLU, CUDA_TOPK, "swiglu, argmax, topk");
 }
 
-static int finish(void **state)
-{
-    (void)state;
-    harness_close();
-    return 0;
-}
-
 int main(void)
 {
     const char *library = getenv("PUMICE_CUDA_LIBRARY"), *folder = getenv("PUMICE_TEST_BINARY");
@@ -98,5 +91,5 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_case_is_what_cuda_gives),
     };
-    return cmocka_run_group_tests_name("cuda_live", tests, NULL, finish);
+    return cmocka_run_group_tests_name("cuda_live", tests, NULL, harness_finish);
 }

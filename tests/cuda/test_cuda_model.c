@@ -237,13 +237,6 @@ static void a_layer_of_full_size(void **state)
     check("model.layer", path, false);
 }
 
-static int finish(void **state)
-{
-    (void)state;
-    harness_close();
-    return 0;
-}
-
 int main(void)
 {
     const char *library = getenv("PUMICE_CUDA_LIBRARY"), *folder = getenv("PUMICE_TEST_BINARY");
@@ -258,5 +251,5 @@ int main(void)
         cmocka_unit_test(the_demo_model),
         cmocka_unit_test(a_layer_of_full_size),
     };
-    return cmocka_run_group_tests_name("cuda_model", tests, NULL, finish);
+    return cmocka_run_group_tests_name("cuda_model", tests, NULL, harness_finish);
 }

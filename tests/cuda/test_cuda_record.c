@@ -6,6 +6,7 @@
 #include "cuda/model_cases.h"
 #include "cuda/text.h"
 #include "op/harness.h"
+#include "temporary.h"
 
 #include <dirent.h>
 #include <math.h>
@@ -279,14 +280,14 @@ static void copy_vector(const char *from, const char *to, const char *name, uint
     cuda_vector_free(&v);
 }
 
-static char broken[64];
+static char broken[512];
 static uint32_t broken_vocab;
 
 /* The folder with all of its vectors and one of them wrong is not read. */
 static void break_each(const char *folder, const cuda_text *text)
 {
     (void)text;
-    char name[64], path[128], why[1800];
+    char name[64], path[700], why[1800];
     for (uint32_t i = 0; i < TEXT_SEQUENCES + CONTROLS; i++) {
         (i < TEXT_SEQUENCES ? cuda_text_sequence_name : cuda_text_control_name)(i < TEXT_SEQUENCES ? i : i - TEXT_SEQUENCES, name);
         copy_vector(folder, broken, name, UINT32_MAX, 0.0f, NULL);
@@ -326,7 +327,7 @@ static void a_text_that_is_not_whole_is_refused(void **state)
     cuda_model *model = open_demo(path);
     broken_vocab = cuda_model_vocab(model);
     cuda_model_close(model);
-    snprintf(broken, sizeof(broken), "/tmp/pumice-text-XXXXXX");
+    temporary_template(broken, sizeof(broken), "text");
     assert_non_null(mkdtemp(broken));
     assert_true(for_texts(broken_vocab, break_each) > 0);
     assert_int_equal(rmdir(broken), 0);

@@ -20,6 +20,7 @@
 #include "cuda/score.h"
 #include "cuda/text.h"
 #include "op/harness.h"
+#include "temporary.h"
 
 #include "base/alloc.h"
 #include "base/file.h"
@@ -240,10 +241,9 @@ static void plant(const fault *f, char *path)
 static void must_fail(const cuda_text *text, const answers *a, const fault *f, uint32_t control, const char *variants,
                       pm_kv_type kv_type)
 {
-    const char *folder = getenv("TMPDIR");
     char path[1200], label[128];
     const uint32_t count = PLANTED_SEQUENCES * TEXT_TOKENS;
-    snprintf(path, sizeof(path), "%s/pumice-planted-XXXXXX", folder != NULL ? folder : "/tmp");
+    temporary_template(path, sizeof(path), "planted");
     plant(f, path);
     float *logits = score(path, text->tokens, PLANTED_SEQUENCES, TEXT_TOKENS, ROWS, variants, kv_type);
     assert_int_equal(remove(path), 0);
@@ -318,17 +318,10 @@ static void a_text_is_what_was_recorded_and_a_planted_fault_is_not(void **state)
         fail_msg("%s: no vectors of a text", folder);
 }
 
-static int finish(void **state)
-{
-    (void)state;
-    harness_close();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_text_is_what_was_recorded_and_a_planted_fault_is_not),
     };
-    return cmocka_run_group_tests_name("cuda_text", tests, NULL, finish);
+    return cmocka_run_group_tests_name("cuda_text", tests, NULL, harness_finish);
 }

@@ -5,6 +5,7 @@
  * Drafts: the model itself, always right; quantised further, mostly right; with layers put where
  * others belong, seldom right. */
 #include "answers.h"
+#include "temporary.h"
 
 #include "base/alloc.h"
 #include "base/file.h"
@@ -69,8 +70,7 @@ static int make_files(void)
     char *data;
     size_t bytes;
     pm_model_file *file;
-    const char *temporary = getenv("TMPDIR");
-    snprintf(folder, sizeof(folder), "%s/pumice-speculation-XXXXXX", temporary != NULL ? temporary : "/tmp");
+    temporary_template(folder, sizeof(folder), "speculation");
     if (mkdtemp(folder) == NULL)
         return -1;
     snprintf(own_path, sizeof(own_path), "%s/tools/demo_model/pumice-demo-q8_0.gguf", source != NULL ? source : ".");

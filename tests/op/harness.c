@@ -47,6 +47,13 @@ void harness_close(void)
     device = NULL;
 }
 
+int harness_finish(void **state)
+{
+    (void)state;
+    harness_close();
+    return 0;
+}
+
 uint64_t harness_seed(void)
 {
     const char *text = getenv("PUMICE_TEST_SEED");

@@ -18,6 +18,7 @@
  * (modules.h; tests/mutants); PUMICE_TEST_FILTER=PATTERN runs only the tests that match. */
 pm_vk_device *harness_device(void);
 void harness_close(void);
+int harness_finish(void **state); /* harness_close() as the end of a group of tests */
 
 /* PUMICE_TEST_SEED, or a fixed number. */
 uint64_t harness_seed(void);

@@ -90,13 +90,6 @@ static void the_kinds_are_what_their_names_say(void **state)
     assert_true(large > 0x1p28f && small < 0x1p-30f);
 }
 
-static int finish(void **state)
-{
-    (void)state;
-    harness_close();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -104,5 +97,5 @@ int main(void)
         cmocka_unit_test(rows_beyond_32_bits_of_index_are_the_host_s_too),
         cmocka_unit_test(the_kinds_are_what_their_names_say),
     };
-    return cmocka_run_group_tests_name("input", tests, NULL, finish);
+    return cmocka_run_group_tests_name("input", tests, NULL, harness_finish);
 }

@@ -133,13 +133,6 @@ static void nothing_to_run_is_refused(void **state)
     assert_int_equal(pm_bench_list_make(&p, pm_vk_device_caps(harness_device()), &list), PM_ERR_UNSUP);
 }
 
-static int end(void **state)
-{
-    (void)state;
-    harness_close();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -150,5 +143,5 @@ int main(void)
         cmocka_unit_test(what_is_no_name_is_refused),
         cmocka_unit_test(nothing_to_run_is_refused),
     };
-    return cmocka_run_group_tests(tests, NULL, end);
+    return cmocka_run_group_tests(tests, NULL, harness_finish);
 }

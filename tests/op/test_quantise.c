@@ -296,13 +296,6 @@ static void a_nan_shows_in_its_row_alone(void **state)
     free(raw);
 }
 
-static int finish(void **state)
-{
-    (void)state;
-    harness_close();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -311,5 +304,5 @@ int main(void)
         cmocka_unit_test(matmul_is_the_declared_sum),
         cmocka_unit_test(a_nan_shows_in_its_row_alone),
     };
-    return cmocka_run_group_tests_name("quantise", tests, NULL, finish);
+    return cmocka_run_group_tests_name("quantise", tests, NULL, harness_finish);
 }

@@ -1,5 +1,6 @@
 /* Pipelines: asked for once, built in parallel, kept on disk, found out when damaged. */
 #include "op/vk_common.h"
+#include "temporary.h"
 
 #include "base/file.h"
 #include "base/hash.h"
@@ -14,8 +15,7 @@ static char file[1024];            /* the cache file in it */
 static int make_cache(void **state)
 {
     (void)state;
-    const char *temporary = getenv("TMPDIR");
-    snprintf(cache, sizeof(cache), "%.200s/pumice-test-XXXXXX", temporary != NULL ? temporary : "/tmp");
+    temporary_template(cache, sizeof(cache), "cache");
     assert_non_null(mkdtemp(cache));
     setenv("XDG_CACHE_HOME", cache, 1);
     setenv("MESA_SHADER_CACHE_DISABLE", "true", 1); /* Mesa's own cache would go there too */

@@ -276,13 +276,6 @@ static void the_choice_has_no_cliff(void **state)
     buffer_free(&some);
 }
 
-static int finish(void **state)
-{
-    (void)state;
-    harness_close();
-    return 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,5 +285,5 @@ int main(void)
         cmocka_unit_test(variants_agree_to_the_bit),
         cmocka_unit_test(the_choice_has_no_cliff),
     };
-    return cmocka_run_group_tests_name("weight", tests, NULL, finish);
+    return cmocka_run_group_tests_name("weight", tests, NULL, harness_finish);
 }

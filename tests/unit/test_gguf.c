@@ -1,6 +1,8 @@
 /* test_gguf.c - the GGUF reader: what it must refuse, what it must survive, what it reads. */
 #include "gguf/gguf.h"
 
+#include "temporary.h"
+
 #include "base/alloc.h"
 #include "base/file.h"
 #include "base/hash.h"
@@ -269,7 +271,8 @@ static void write_part(const char *stem, uint16_t number, uint16_t says)
 static void split_files_open_by_any_part(void **state)
 {
     (void)state;
-    char folder[] = "/tmp/pumice-split-XXXXXX", stem[64], path[128];
+    char folder[512], stem[600], path[700];
+    temporary_template(folder, sizeof(folder), "split");
     assert_non_null(mkdtemp(folder));
     snprintf(stem, sizeof(stem), "%s/m", folder);
     write_part(stem, 0, 0);
@@ -288,7 +291,7 @@ static void split_files_open_by_any_part(void **state)
     write_part(stem, 1, 0); /* says it is another part */
     snprintf(path, sizeof(path), "%s-00001-of-00002.gguf", stem);
     assert_int_equal(pm_gguf_open(path, &g), PM_ERR_FORMAT);
-    char second[128];
+    char second[700];
     snprintf(second, sizeof(second), "%s-00002-of-00002.gguf", stem);
     unlink(second);
     assert_int_equal(pm_gguf_open(path, &g), PM_ERR_IO);
@@ -365,7 +368,8 @@ static void a_changed_vocabulary_never_crashes(void **state)
 {
     (void)state;
     pm_file_map map;
-    char path[] = "/tmp/pumice-changed-XXXXXX";
+    char path[512];
+    temporary_template(path, sizeof(path), "changed");
     const int fd = mkstemp(path);
     assert_true(fd >= 0);
     close(fd);

@@ -4,6 +4,8 @@
 #include "gguf/writer.h"
 #include "model/recipe.h"
 
+#include "temporary.h"
+
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/file.h"
@@ -23,7 +25,7 @@
 
 #include <cmocka.h>
 
-static char folder[64], in_path[128], out_path[128], other_path[128], matrix_path[128];
+static char folder[512], in_path[640], out_path[640], other_path[640], matrix_path[640];
 static uint64_t rng_state;
 
 static uint64_t rng(void)
@@ -161,7 +163,7 @@ static void write_whole(const char *bad_tensor, uint64_t bad_at, float bad)
 static int setup(void **state)
 {
     (void)state;
-    snprintf(folder, sizeof(folder), "/tmp/pumice-quantize-XXXXXX");
+    temporary_template(folder, sizeof(folder), "quantize");
     if (mkdtemp(folder) == NULL)
         return -1;
     snprintf(in_path, sizeof(in_path), "%s/in.gguf", folder);
@@ -176,7 +178,7 @@ static int teardown(void **state)
 {
     (void)state;
     DIR *dir = opendir(folder);
-    char path[512];
+    char path[800];
     for (struct dirent *e; dir != NULL && (e = readdir(dir)) != NULL;)
         if (e->d_name[0] != '.') {
             snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
@@ -355,7 +357,7 @@ static void a_tensor_of_many_chunks_is_whole(void **state)
     (void)state;
     enum { K = 1056, ROWS = 4001 }; /* rows end at no limit of pieces, units and chunks */
     static const uint64_t shape[4] = {K, ROWS, 1, 1};
-    char path[160];
+    char path[640];
     pm_gguf_writer *w = NULL;
     pm_gguf *a = NULL, *b = NULL;
     uint64_t total;
@@ -392,7 +394,7 @@ static void a_tensor_of_many_chunks_is_whole(void **state)
 static void split_files_become_one(void **state)
 {
     (void)state;
-    char first[160], second[160];
+    char first[640], second[640];
     snprintf(first, sizeof(first), "%s/m-00001-of-00002.gguf", folder);
     snprintf(second, sizeof(second), "%s/m-00002-of-00002.gguf", folder);
     rng_state = 7;
