@@ -2,6 +2,7 @@
 #include "vk/buffer_impl.h"
 
 #include "base/alloc.h"
+#include "vk/host_memory.h"
 
 #include <string.h>
 
@@ -82,18 +83,40 @@ static pm_result allocate(pm_vk_buffer *b, pm_vk_memory memory, const char *what
     return is_full(result) ? too_big(d, b->bytes, what) : pm_vk_check(result, "vkAllocateMemory");
 }
 
-/* Memory for the buffer, bound, mapped where the host may see it. */
+static pm_result allocate_on_host(pm_vk_buffer *b, const char *what)
+{
+    VkMemoryRequirements need;
+    b->device->vk.vkGetBufferMemoryRequirements(b->device->handle, b->handle, &need);
+    const VkResult result = pm_vk_host_memory_allocate(b, need.size);
+    if (result != VK_SUCCESS)
+        return is_full(result) ? too_big(b->device, b->bytes, what) : pm_vk_check(result, "vkAllocateMemory");
+    b->held = b->mapped_bytes;
+    b->device->heap_held[b->heap] += b->held;
+    return PM_OK;
+}
+
+/* Memory for the buffer, bound, and mapped where the host may see it. */
 static pm_result back(pm_vk_buffer *b, pm_vk_memory memory, const char *what)
 {
     pm_vk_device *d = b->device;
-    PM_TRY(allocate(b, memory, what));
+    PM_TRY(pm_vk_host_memory_serves(d) ? allocate_on_host(b, what) : allocate(b, memory, what));
     PM_TRY(pm_vk_check(d->vk.vkBindBufferMemory(d->handle, b->handle, b->memory, 0), "vkBindBufferMemory"));
-    if (memory != PM_VK_DEVICE)
+    if (memory != PM_VK_DEVICE && b->host == NULL)
         PM_TRY(pm_vk_check(d->vk.vkMapMemory(d->handle, b->memory, 0, VK_WHOLE_SIZE, 0, &b->host), "vkMapMemory"));
     const VkBufferDeviceAddressInfo address = {.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO,
                                                .buffer = b->handle};
     b->address = d->vk.vkGetBufferDeviceAddress(d->handle, &address);
     pm_assert(b->address % PM_VK_ALIGNMENT == 0);
+    return PM_OK;
+}
+
+static pm_result fill_zero(pm_vk_buffer *b)
+{
+    if (b->mapped_bytes > 0)           /* is zero */
+        return PM_OK;
+    if (b->host == NULL)
+        return pm_vk_fill_zero(b->device, b->handle, b->size);
+    memset(b->host, 0, b->size);
     return PM_OK;
 }
 
@@ -121,7 +144,11 @@ pm_result pm_vk_buffer_create(pm_vk_device *device, uint64_t bytes, pm_vk_memory
     b->device = device;
     b->bytes = bytes;
     b->size = size_for(&device->caps, bytes);
+    const VkExternalMemoryBufferCreateInfo pages = {
+        .sType = VK_STRUCTURE_TYPE_EXTERNAL_MEMORY_BUFFER_CREATE_INFO,
+        .handleTypes = VK_EXTERNAL_MEMORY_HANDLE_TYPE_HOST_ALLOCATION_BIT_EXT};
     const VkBufferCreateInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_CREATE_INFO,
+                                     .pNext = pm_vk_host_memory_serves(device) ? &pages : NULL,
                                      .size = b->size,
                                      .usage = (device->caps.bits & PM_CAP_BIT(TEXELS)
                                                    ? VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT : 0) |
@@ -132,10 +159,8 @@ pm_result pm_vk_buffer_create(pm_vk_device *device, uint64_t bytes, pm_vk_memory
     pm_result result = is_full(created) ? too_big(device, bytes, what) : pm_vk_check(created, "vkCreateBuffer");
     if (result == PM_OK)
         result = back(b, memory, what);
-    if (result == PM_OK && b->host != NULL)
-        memset(b->host, 0, b->size);
-    if (result == PM_OK && b->host == NULL)
-        result = pm_vk_fill_zero(device, b->handle, b->size);
+    if (result == PM_OK)
+        result = fill_zero(b);
     if (result != PM_OK) {
         pm_vk_buffer_destroy(b);
         return result;
@@ -154,6 +179,7 @@ void pm_vk_buffer_destroy(pm_vk_buffer *buffer)
     pm_free(buffer->views);
     d->vk.vkDestroyBuffer(d->handle, buffer->handle, NULL);
     d->vk.vkFreeMemory(d->handle, buffer->memory, NULL);
+    pm_vk_host_memory_free(buffer);
     d->heap_held[buffer->heap] -= buffer->held;
     pm_free(buffer);
 }
@@ -173,6 +199,11 @@ pm_slice pm_slice_part(pm_slice slice, uint64_t offset, uint64_t bytes)
 {
     pm_assert(offset <= slice.bytes && bytes <= slice.bytes - offset);
     return (pm_slice){slice.buffer, slice.offset + offset, bytes};
+}
+
+bool pm_slice_is_mapped(pm_slice slice)
+{
+    return slice.buffer != NULL && slice.buffer->host != NULL;
 }
 
 uint64_t pm_slice_address(pm_slice slice)

@@ -14,7 +14,7 @@ typedef struct pm_vk_device pm_vk_device;
 typedef struct pm_vk_buffer pm_vk_buffer;
 
 typedef enum pm_vk_memory {
-    PM_VK_DEVICE,                  /* device local; host cannot see it */
+    PM_VK_DEVICE,                  /* device local; mapped on CPU drivers alone */
     PM_VK_UPLOAD,                  /* mapped, written by the host, read by the device */
     PM_VK_READBACK,                /* mapped, host cached, written by the device */
 } pm_vk_memory;
@@ -46,7 +46,8 @@ pm_slice pm_slice_part(pm_slice slice, uint64_t offset, uint64_t bytes);
  * multiples of PM_VK_ALIGNMENT. */
 uint64_t pm_slice_address(pm_slice slice);
 
-/* Host pointer of an UPLOAD or READBACK slice (asserted); coherent. */
+/* Host pointer of a slice that is mapped (asserted); coherent. */
 void *pm_slice_host(pm_slice slice);
+bool pm_slice_is_mapped(pm_slice slice);
 
 #endif /* PM_VK_BUFFER_H */

@@ -23,7 +23,8 @@ struct pm_vk_buffer {
     uint64_t size;                 /* of the VkBuffer, a multiple of 16 */
     uint64_t held;                 /* of the heap */
     uint32_t heap;
-    void *host;                    /* NULL for PM_VK_DEVICE */
+    void *host;                    /* NULL where it is not mapped */
+    uint64_t mapped_bytes;         /* of vk/host_memory.h; else 0 */
     pm_vk_view *views;             /* made as they are asked for; they live as long as the buffer */
     uint32_t view_count, view_capacity;
 };

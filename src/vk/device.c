@@ -301,6 +301,15 @@ static pm_result choose(const candidate *list, uint32_t count, const char *selec
 
 /* ------------------------------------------------------------------ open */
 
+static uint64_t import_alignment(VkPhysicalDevice physical)
+{
+    VkPhysicalDeviceExternalMemoryHostPropertiesEXT host = {
+        .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_EXTERNAL_MEMORY_HOST_PROPERTIES_EXT};
+    VkPhysicalDeviceProperties2 properties = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &host};
+    vkGetPhysicalDeviceProperties2(physical, &properties);
+    return host.minImportedHostPointerAlignment;
+}
+
 static pm_result create_device(pm_vk_device *d, const candidate *c)
 {
     pm_vk_features has, ask;
@@ -325,6 +334,8 @@ static pm_result create_device(pm_vk_device *d, const candidate *c)
                                      .ppEnabledExtensionNames = extensions};
     PM_TRY(pm_vk_check(vkCreateDevice(c->physical, &info, NULL, &d->handle), "vkCreateDevice"));
     volkLoadDeviceTable(&d->vk, d->handle);
+    if (c->caps.bits & PM_CAP_BIT(HOSTMEM))
+        d->import_alignment = import_alignment(c->physical);
     d->vk.vkGetDeviceQueue(d->handle, c->queue_family, 0, &d->queue);
     return PM_OK;
 }

@@ -22,6 +22,7 @@ struct pm_vk_device {
     pm_vk_caps caps;
     VkPhysicalDeviceMemoryProperties memory;
     uint64_t heap_held[VK_MAX_MEMORY_HEAPS]; /* bytes this object allocated */
+    uint64_t import_alignment;     /* bytes, of host memory with PM_CAP_HOSTMEM */
     float timestamp_ns;            /* of one tick; 0 = no timestamps */
     uint32_t timestamp_bits;
     uint32_t driver_version;
