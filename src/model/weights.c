@@ -2,12 +2,15 @@
  *
  * Three passes: describe (every tensor gets a place, every shape is checked), allocate
  * (places become slices of a few large buffers), fill (file bytes go through a staging
- * buffer on the device and a packing shader into their place).
+ * buffer on the device and a packing shader into their place; on a CPU driver, whose memory is the
+ * host's own, the host packs them there).
  */
 #include "model/weights.h"
 
 #include "base/alloc.h"
+#include "base/thread.h"
 #include "model/rope.h"
+#include "op/pack_host.h"
 #include "vk/upload.h"
 
 #include <stdio.h>
@@ -16,6 +19,7 @@
 #define BUFFER_BYTES (UINT64_C(512) << 20) /* a buffer takes places until it is this full, or the device's limit */
 #define STAGING_BYTES (UINT64_C(64) << 20)
 #define PLACE_ALIGN 256u
+#define PART_ROWS 512u             /* of a matrix, packed by one thread */
 
 /* Device memory that something wants. */
 typedef struct load_place {
@@ -282,6 +286,37 @@ static pm_result flush(pm_vk_recorder *recorder, uint64_t *used)
     return result;
 }
 
+/* A matrix that the host packs, in parts. */
+typedef struct pack_work {
+    const load_job *job;
+    uint64_t row_bytes;
+    uint32_t rows;
+} pack_work;
+
+static pm_result pack_part(void *context, uint32_t index)
+{
+    const pack_work *work = context;
+    const uint32_t first = index * PART_ROWS, left = work->rows - first;
+    pm_weight_pack_on_host(work->job->weight, work->job->row_base + first, left < PART_ROWS ? left : PART_ROWS,
+                           (const uint8_t *)work->job->tensor->data + first * work->row_bytes);
+    return PM_OK;
+}
+
+static bool packs_on_host(const load_job *job)
+{
+    return pm_slice_is_mapped(job->weight->data) && pm_weight_packs_on_host(job->weight->type);
+}
+
+static pm_result pack_matrix(loader *l, const load_job *job)
+{
+    const pm_gguf_tensor *tensor = job->tensor;
+    pack_work work = {.job = job, .row_bytes = pm_dtype_row_bytes(tensor->type, tensor->shape[0]),
+                      .rows = (uint32_t)tensor->shape[1]};
+    PM_TRY(pm_thread_for(0, (work.rows + PART_ROWS - 1) / PART_ROWS, pack_part, &work));
+    report(l, tensor->bytes);
+    return PM_OK;
+}
+
 /* Sends a matrix through the staging buffer, as many rows at a time as fit. */
 static pm_result fill_matrix(loader *l, const load_job *job, pm_vk_recorder *recorder, pm_slice staging, uint64_t *used)
 {
@@ -314,7 +349,7 @@ static uint64_t staging_bytes(const loader *l)
     uint64_t row_max = PLACE_ALIGN, all = 0;
     for (uint32_t i = 0; i < l->job_count; i++) {
         const pm_gguf_tensor *tensor = l->jobs[i].tensor;
-        if (l->jobs[i].weight == NULL)
+        if (l->jobs[i].weight == NULL || packs_on_host(&l->jobs[i]))
             continue;
         const uint64_t row = pm_dtype_row_bytes(tensor->type, tensor->shape[0]);
         row_max = row > row_max ? row : row_max;
@@ -329,7 +364,9 @@ static pm_result fill_jobs(loader *l, pm_vk_recorder *recorder, pm_slice staging
     uint64_t used = 0;
     for (uint32_t i = 0; i < l->job_count; i++) {
         const load_job *job = &l->jobs[i];
-        if (job->weight != NULL) {
+        if (job->weight != NULL && packs_on_host(job)) {
+            PM_TRY(pack_matrix(l, job));
+        } else if (job->weight != NULL) {
             PM_TRY(fill_matrix(l, job, recorder, staging, &used));
         } else {
             PM_TRY(fill_vector(l, job));

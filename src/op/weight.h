@@ -1,6 +1,6 @@
 /* op/weight.h - a weight matrix on the device, in its packed layout. Floor 2.
  *
- * GGUF's own blocks never reach a hot kernel: at load, a shader repacks them into
+ * GGUF's own blocks never reach a hot kernel: at load, a shader (or the host: op/pack_host.h) repacks them into
  * pieces of 16 bytes (quants) and separate scales, with the rows of one group of
  * PM_WEIGHT_GROUP interleaved, so that neighbouring lanes, which own neighbouring
  * rows, read neighbouring bytes. The layout of each type is one row of

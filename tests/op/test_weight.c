@@ -7,6 +7,7 @@
 #include "base/half.h"
 #include "op/embedding.h"
 #include "op/matmul.h"
+#include "op/pack_host.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,6 +133,44 @@ static void check_embedding(pm_dtype type, uint32_t n, uint32_t k, scale_kind sc
     free(values);
     free(tokens);
     free(got);
+}
+
+/* What the host packs, in parts of any size, are the bytes that the device packs. */
+static void the_host_packs_as_the_device_does(void **state)
+{
+    (void)state;
+    uint32_t checked = 0;
+    for (size_t t = 0; t < TYPES; t++) {
+        const uint32_t block = pm_dtype_get(types[t])->block;
+        const uint32_t widths[] = {block == 1 ? 172 : block, block * 3, 768};
+        for (size_t w = 0; w < 3 && pm_weight_packs_on_host(types[t]); w++, checked++) {
+            pm_weight weight = {.type = types[t], .n = 71, .k = widths[w]};
+            const uint64_t bytes = pm_weight_bytes(weight.type, weight.n, weight.k);
+            const uint64_t row_bytes = pm_dtype_row_bytes(weight.type, weight.k);
+            uint8_t *blocks = random_blocks(weight.type, weight.n, weight.k, SCALE_ANY, harness_seed() + t + w);
+            test_buffer device = pack(&weight, blocks);
+            uint8_t *expected = malloc(bytes);
+            pm_vk_buffer *host = NULL;
+            assert_non_null(expected);
+            buffer_read(&device, expected);
+            ok(pm_vk_buffer_create(harness_device(), bytes, PM_VK_READBACK, "host", &host));
+            weight.data = pm_vk_buffer_all(host);
+            uint8_t *got = pm_slice_host(weight.data);
+            for (uint64_t i = 0; i < bytes / 4; i++) /* as the device's, where nothing is written */
+                memcpy(got + 4 * i, &(uint32_t){CANARY_WORD}, 4);
+            for (uint32_t row = 0, rows = 1; row < weight.n; row += rows, rows = rows + 12 < weight.n - row ? rows + 12 : weight.n - row)
+                pm_weight_pack_on_host(&weight, row, rows, blocks + row * row_bytes);
+            for (uint64_t i = 0; i < bytes; i++)
+                if (got[i] != expected[i])
+                    fail_msg("%s [%u,%u]: byte %llu is %02x, expected %02x", pm_dtype_get(weight.type)->name, weight.n, weight.k,
+                             (unsigned long long)i, got[i], expected[i]);
+            pm_vk_buffer_destroy(host);
+            buffer_free(&device);
+            free(expected);
+            free(blocks);
+        }
+    }
+    assert_true(checked >= 9 * 3);
 }
 
 static void every_weight_is_the_one_of_the_file(void **state)
@@ -281,6 +320,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_of_the_table_is_tested),
         cmocka_unit_test(every_weight_is_the_one_of_the_file),
+        cmocka_unit_test(the_host_packs_as_the_device_does),
         cmocka_unit_test(no_type_grows_on_the_device),
         cmocka_unit_test(variants_agree_to_the_bit),
         cmocka_unit_test(the_choice_has_no_cliff),
