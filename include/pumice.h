@@ -341,6 +341,15 @@ typedef enum pm_kv_type { PM_KV_F16 = 0, PM_KV_F32, PM_KV_Q8_0, PM_KV_Q4_0 } pm_
 /* fraction in [0,1] of `stage` ("weights", "pipelines") is done. */
 typedef void pm_progress(void *context, const char *stage, double fraction);
 
+/* What pm_engine_create() does before the first step needs it. Kernels are tested before they are used in each case. */
+typedef enum pm_warm_up {
+    PM_WARM_UP_KERNELS,            /* the kernels of every step there can be are built: no step waits for one */
+    PM_WARM_UP_NOTHING,            /* kernels are built when a step first needs them: the first token comes
+                                      soonest, and a step of a new size later */
+    PM_WARM_UP_STEPS,              /* as KERNELS, and a step of each size runs without tokens: for drivers
+                                      that compile a kernel when it first runs, as CPU drivers do */
+} pm_warm_up;
+
 typedef struct pm_engine_params {
     const char *model_path;        /* GGUF file. Required. */
     const char *device;            /* index, part of the name, or UUID; NULL = $PUMICE_DEVICE or the first */
@@ -367,10 +376,11 @@ typedef struct pm_engine_params {
                                       their tokens on the device opened again */
     const char *draft_path;        /* GGUF file of a smaller model with the same vocabulary, for
                                       PM_SPECULATE_DRAFT; NULL = none. It has as many KV pages of its own. */
+    pm_warm_up warm_up;
 } pm_engine_params;
 
 /* Maps the file, uploads and repacks the weights and compiles the pipelines the
- * model needs. Takes seconds; never called on a latency path.
+ * model needs, as warm_up says. Takes seconds; never called on a latency path.
  *
  * *out: owned, pm_engine_destroy().
  * Errors: PM_ERR_IO, PM_ERR_FORMAT (both name file and field), PM_ERR_UNSUP

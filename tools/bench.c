@@ -326,6 +326,7 @@ int bench_main(int argc, char **argv)
     if (soak_seconds > 0 && (trace_path == NULL || as_json))
         return usage("bench", "--duration goes with --trace, not with --json");
     engine_opts.seqs = loads ? seqs : 1;
+    engine_opts.warm_up = loads ? PM_WARM_UP_STEPS : PM_WARM_UP_KERNELS;
     interrupts_catch();
     pm_engine *engine = NULL;
     code = engine_open("bench", &engine);

@@ -249,6 +249,7 @@ int chat_main(int argc, char **argv)
     if (code >= 0)
         return code;
     chat c = {0};
+    engine_opts.warm_up = PM_WARM_UP_NOTHING;
     code = engine_open("chat", &c.engine);
     if (code < 0) {
         pm_engine_info info;

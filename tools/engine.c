@@ -46,6 +46,7 @@ int engine_open(const char *command, pm_engine **out)
                                      .deterministic = engine_opts.deterministic,
                                      .profile = engine_opts.profile,
                                      .draft_path = engine_opts.draft,
+                                     .warm_up = engine_opts.warm_up,
                                      .progress = on_progress};
     return pm_engine_create(&params, out) == PM_OK ? -1 : fail(command);
 }

@@ -11,6 +11,7 @@ typedef struct engine_options {
     uint64_t kv_bytes, swap_bytes;
     bool deterministic, profile;
     uint32_t seqs;                 /* sequences at once; 0 = 1 */
+    pm_warm_up warm_up;
 } engine_options;
 extern engine_options engine_opts;
 extern const arg engine_args[];

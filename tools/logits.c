@@ -76,6 +76,7 @@ int logits_main(int argc, char **argv)
     int32_t *tokens = ids != NULL ? input_tokens("logits", given, &count) : NULL;
     code = ids != NULL && tokens == NULL ? EXIT_USAGE : -1;
     pm_engine *engine = NULL;
+    engine_opts.warm_up = PM_WARM_UP_NOTHING;
     if (code < 0)
         code = engine_open("logits", &engine);
     if (code < 0 && ids == NULL)

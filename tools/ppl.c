@@ -114,6 +114,7 @@ int ppl_main(int argc, char **argv)
     if (!input_read("ppl", text_file, &text, &len))
         return EXIT_FAILED;
     pm_engine *engine = NULL;
+    engine_opts.warm_up = PM_WARM_UP_NOTHING;
     code = engine_open("ppl", &engine);
     if (code < 0)
         code = measure(engine, text, len);

@@ -193,6 +193,7 @@ int run_main(int argc, char **argv)
     params.sample.logprobs = logprobs != UINT32_MAX;
     params.sample.top_logprobs = params.sample.logprobs ? logprobs : 0;
     pm_engine *engine = NULL;
+    engine_opts.warm_up = PM_WARM_UP_NOTHING;
     code = engine_open("run", &engine);
     if (code < 0)
         code = run(engine, &params);

@@ -30,6 +30,8 @@ static pm_result check_params(const pm_engine_params *p)
         return pm_fail(PM_ERR_ARG, "max_queue is %u, expected at most 65536", p->max_queue);
     if (p->submit_ms > 10000)
         return pm_fail(PM_ERR_ARG, "submit_ms is %u, expected at most 10000", p->submit_ms);
+    if ((unsigned)p->warm_up > PM_WARM_UP_STEPS)
+        return pm_fail(PM_ERR_ARG, "warm_up is %d, expected a pm_warm_up", (int)p->warm_up);
     if (pm_kv_type_name(p->kv_type) == NULL)
         return pm_fail(PM_ERR_ARG, "kv_type is %d, expected a pm_kv_type", (int)p->kv_type);
     return PM_OK;
@@ -102,7 +104,8 @@ static pm_result create_crank(pm_engine *e)
         return PM_ERR_NOMEM;
     if (e->params.draft_path != NULL)
         PM_TRY(pm_draft_init(e));
-    pm_pace_init(&e->pace, e->max_batch_tokens, STEP_US, pm_vk_device_caps(e->device)->is_cpu);
+    const bool compiles_late = pm_vk_device_caps(e->device)->is_cpu && e->params.warm_up != PM_WARM_UP_STEPS;
+    pm_pace_init(&e->pace, e->max_batch_tokens, STEP_US, compiles_late);
     return PM_OK;
 }
 

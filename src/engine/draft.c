@@ -171,7 +171,7 @@ static pm_result run(pm_engine *e)
     pm_flight flight = {.batch = &draft->batch};
     pm_step_samples room;
     const pm_step_samples *samples = pm_sampling_prepare(&e->sampling, &flight, &room);
-    PM_TRY(pm_plans_submit(draft->model.plans, &draft->batch, samples, flight.logits, &flight.run));
+    PM_TRY(pm_engine_run_batch(e, &draft->model, &draft->batch, samples, flight.logits, &flight.run));
     PM_TRY(pm_run_wait(flight.run));
     pm_sampling_pick(&e->sampling, &flight, draft->picked);
     e->counts.draft_steps++;

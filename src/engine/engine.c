@@ -64,7 +64,7 @@ static pm_result launch(pm_engine *e, pm_flight *flight)
     pm_step_samples room;
     *flight = (pm_flight){.batch = batch};
     const pm_step_samples *samples = pm_sampling_prepare(&e->sampling, flight, &room);
-    return pm_plans_submit(e->model.plans, batch, samples, flight->logits, &flight->run);
+    return pm_engine_run_batch(e, &e->model, batch, samples, flight->logits, &flight->run);
 }
 
 /* ------------------------------------------------------------------ land */

@@ -54,6 +54,12 @@ struct pm_engine {
 PM_MUST_USE pm_result pm_engine_open_device(pm_engine *engine, const pm_gguf *gguf, const pm_gguf *draft);
 void pm_engine_close_device(pm_engine *engine);
 
+/* pm_plans_submit(), after the passes that the batch is the first to take were made and tested. In the steady state
+ * it allocates nothing, and with all made at the start never. Errors: of that, and of pm_plans_make(); PM_ERR_LOST
+ * also where the device must be opened again for the kernels that serve in place of wrong ones. */
+PM_MUST_USE pm_result pm_engine_run_batch(pm_engine *engine, pm_model *model, const pm_batch *batch,
+                                          const pm_step_samples *samples, bool logits, pm_run **out);
+
 /* engine/create.c: most rows of a step, at least one for each sequence, and of one that scores. */
 void pm_engine_size_step(pm_engine *engine, uint32_t rows);
 

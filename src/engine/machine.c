@@ -57,34 +57,56 @@ static void add_weights(const pm_linear *linear, pm_weight *list, uint32_t *coun
     }
 }
 
-/* Begins to find out which kernels that the model's plans would pick are right on this device. */
-static pm_result begin_self_test(pm_engine *e, const pm_model *model, const pm_gguf *gguf, pm_start_test **test)
+/* Begins to find out which kernels that the model's plans would pick are right on this device: for passes of
+ * `rows` [count], or for all that there can be. */
+static pm_result begin_self_test(pm_engine *e, const pm_model *model, const pm_weights *shapes, const uint32_t *rows,
+                                 uint32_t count, pm_start_test **test)
 {
-    pm_weights shapes;
     pm_weight weights[START_WEIGHTS_MAX];
-    PM_TRY(pm_weights_describe(gguf, &model->hparams, e->context, &shapes));
     pm_start start = {
         .weights = weights,
-        .embedding = shapes.embedding.type,
+        .embedding = shapes->embedding.type,
         .dim = model->hparams.dim,
         .hidden = model->hparams.hidden,
         .vocab = model->hparams.vocab,
         .rows_max = e->max_batch_tokens,
+        .rows = rows,
+        .row_count = count,
         .heads = model->hparams.heads,
         .window = model->hparams.window,
         .layout = model->layout,
         .deterministic = e->params.deterministic,
     };
-    add_weights(&shapes.output, weights, &start.weight_count);
+    add_weights(&shapes->output, weights, &start.weight_count);
     for (uint32_t layer = 0; layer < model->hparams.layers; layer++) {
-        const pm_layer_weights *w = &shapes.layers[layer];
+        const pm_layer_weights *w = &shapes->layers[layer];
         add_weights(&w->qkv, weights, &start.weight_count);
         add_weights(&w->attention_out, weights, &start.weight_count);
         add_weights(&w->gate_up, weights, &start.weight_count);
         add_weights(&w->down, weights, &start.weight_count);
     }
-    pm_weights_finish(&shapes);
     return pm_start_test_begin(e->device, &start, test);
+}
+
+/* The same before the weights are there: of the passes that pm_engine_open_device() makes. */
+static pm_result begin_first_test(pm_engine *e, const pm_model *model, const pm_gguf *gguf, pm_start_test **test)
+{
+    static const uint32_t one_row = 1;
+    pm_weights shapes;
+    PM_TRY(pm_weights_describe(gguf, &model->hparams, e->context, &shapes));
+    const pm_result result =
+        begin_self_test(e, model, &shapes, &one_row, e->params.warm_up == PM_WARM_UP_NOTHING ? 1 : 0, test);
+    pm_weights_finish(&shapes);
+    return result;
+}
+
+/* All passes, or the one without which nothing is generated. */
+static pm_result make_first_passes(pm_engine *e, pm_plans *plans)
+{
+    static const pm_pass one_row = {.kind = PM_PASS_DECODE, .rows = 1};
+    if (e->params.warm_up == PM_WARM_UP_NOTHING)
+        return pm_plans_make(plans, &one_row, 1);
+    return pm_plans_make_all(plans, e->params.progress, e->params.progress_context);
 }
 
 static pm_result create_plans(pm_engine *e, pm_model *model, uint32_t outs_max)
@@ -100,10 +122,9 @@ static pm_result create_plans(pm_engine *e, pm_model *model, uint32_t outs_max)
         .context = e->context,
         .sample = model->hparams.vocab <= PM_SAMPLE_VOCAB_MAX,
         .deterministic = e->params.deterministic,
-        .progress = e->params.progress,
-        .progress_context = e->params.progress_context,
     };
-    return pm_plans_create(&plans, &model->plans);
+    PM_TRY(pm_plans_create(&plans, &model->plans));
+    return make_first_passes(e, model->plans);
 }
 
 static pm_result load_weights(pm_engine *e, pm_model *model, const pm_gguf *gguf)
@@ -143,7 +164,7 @@ static pm_result plan_draft(pm_engine *e, const pm_gguf *gguf)
     pm_start_test *test = NULL;
     const uint32_t off = pm_vk_device_caps(e->device)->off_count;
     bool changed;
-    PM_TRY(begin_self_test(e, &e->draft.model, gguf, &test));
+    PM_TRY(begin_first_test(e, &e->draft.model, gguf, &test));
     PM_TRY(pm_start_test_end(test, PM_OK, &changed));
     if (pm_vk_device_caps(e->device)->off_count != off) /* of what the model's own plans picked, maybe */
         PM_TRY(recreate_plans(e));
@@ -173,6 +194,15 @@ static pm_result use_choices(pm_engine *e)
     return PM_OK;
 }
 
+static pm_result warm_up(pm_engine *e)
+{
+    const pm_engine_params *p = &e->params;
+    if (p->warm_up != PM_WARM_UP_STEPS || !pm_vk_device_caps(e->device)->is_cpu)
+        return PM_OK;
+    PM_TRY(pm_plans_warm_up(e->model.plans, p->progress, p->progress_context));
+    return e->draft.model.plans != NULL ? pm_plans_warm_up(e->draft.model.plans, p->progress, p->progress_context) : PM_OK;
+}
+
 pm_result pm_engine_open_device(pm_engine *e, const pm_gguf *gguf, const pm_gguf *draft)
 {
     const pm_engine_params *p = &e->params;
@@ -180,7 +210,7 @@ pm_result pm_engine_open_device(pm_engine *e, const pm_gguf *gguf, const pm_gguf
     pm_vk_device_limit_submissions(e->device, p->submit_ms);
     PM_TRY(use_choices(e));
     pm_start_test *test = NULL;
-    PM_TRY(begin_self_test(e, &e->model, gguf, &test));
+    PM_TRY(begin_first_test(e, &e->model, gguf, &test));
     const pm_result loaded = load(e, gguf, draft); /* meanwhile, with what the plans pick if all is right */
     const pm_result planned = loaded == PM_OK ? create_plans(e, &e->model, e->score_rows) : loaded;
     const bool in_vain = planned == PM_ERR_NOMEM; /* no other kernels would help */
@@ -188,7 +218,38 @@ pm_result pm_engine_open_device(pm_engine *e, const pm_gguf *gguf, const pm_gguf
     PM_TRY(pm_start_test_end(test, in_vain ? planned : loaded, &changed));
     if (changed || planned != PM_OK)
         PM_TRY(recreate_plans(e));
-    return draft != NULL ? plan_draft(e, draft) : PM_OK;
+    if (draft != NULL)
+        PM_TRY(plan_draft(e, draft));
+    return warm_up(e);
+}
+
+/* Those that were not made at the start. What the self-test finds wrong only now may be part of passes that are made,
+ * whose memory is not enough for what serves instead: the device is opened again, with all tested before it goes on. */
+static pm_result make_passes(pm_engine *e, pm_model *model, const pm_pass *passes, uint32_t count)
+{
+    uint32_t rows[PM_BATCH_PASSES];
+    pm_start_test *test = NULL;
+    const uint32_t off = pm_vk_device_caps(e->device)->off_count;
+    bool changed;
+    for (uint32_t i = 0; i < count; i++)
+        rows[i] = passes[i].rows;
+    PM_TRY(begin_self_test(e, model, &model->weights, rows, count, &test));
+    const pm_result made = pm_plans_make(model->plans, passes, count);
+    PM_TRY(pm_start_test_end(test, made == PM_ERR_NOMEM ? made : PM_OK, &changed));
+    if (pm_vk_device_caps(e->device)->off_count == off)
+        return made == PM_OK ? PM_OK : pm_plans_make(model->plans, passes, count); /* with its message */
+    e->params.warm_up = PM_WARM_UP_KERNELS;
+    return pm_fail(PM_ERR_LOST, "the self-test found kernels wrong that were about to be used");
+}
+
+pm_result pm_engine_run_batch(pm_engine *e, pm_model *model, const pm_batch *batch, const pm_step_samples *samples,
+                              bool logits, pm_run **out)
+{
+    pm_pass passes[PM_BATCH_PASSES];
+    const uint32_t count = pm_plans_missing(model->plans, batch, samples != NULL, logits, passes);
+    if (count > 0)
+        PM_TRY(make_passes(e, model, passes, count));
+    return pm_plans_submit(model->plans, batch, samples, logits, out);
 }
 
 void pm_engine_close_device(pm_engine *e)

@@ -27,7 +27,7 @@ static pm_result run(pm_engine *e, pm_sequence *sequence, pm_logits_sink *sink, 
         if (batch->rows == 0)
             return pm_fail(PM_ERR_ARG, "the KV pool is too small for %u tokens", sequence->token_count);
         pm_run *run = NULL;
-        PM_TRY(pm_plans_submit(e->model.plans, batch, NULL, true, &run));
+        PM_TRY(pm_engine_run_batch(e, &e->model, batch, NULL, true, &run));
         PM_TRY(pm_run_wait(run));
         pm_sched_commit(e->sched, batch);
         for (uint32_t out = 0; out < batch->outs; out++)

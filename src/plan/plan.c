@@ -4,29 +4,18 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "plan/bucket.h"
 
 #include <string.h>
 
 #define RUNS 2u                    /* in flight */
-#define MIXED_FIRST 2u             /* rows of the least body that is not all decoding */
-
-/* Recorded lists by bucket, ascending. */
-typedef struct pass_list {
-    uint32_t count, rows[PM_BUCKETS_MAX];
-    pm_vk_commands *commands[PM_BUCKETS_MAX];
-} pass_list;
 
 struct pm_run {
     pm_plans *plans;
     pm_step step;
     pm_decoder decoder;            /* on this step, with the results below */
     pm_vk_buffer *readback;        /* picked and flags [outs_max] u32, log-probabilities [outs_max] */
-    pass_list decode, mixed;       /* bodies */
-    pass_list head, sampling;      /* logits and tokens, greedy; or drawn, with log-probabilities */
-    pass_list copy;                /* the logits to the host */
-    pass_list pages;               /* ways of pages; one list for any number of them */
-    pm_vk_commands *submitted[4];  /* the lists in flight */
+    pm_vk_commands *made[PM_PASS_KINDS][PM_BUCKETS_MAX]; /* NULL: not yet */
+    pm_vk_commands *submitted[PM_BATCH_PASSES]; /* in flight */
     uint32_t submitted_count;
     bool in_flight;
     uint64_t start_ns, ns;
@@ -34,6 +23,7 @@ struct pm_run {
 
 struct pm_plans {
     pm_plans_params params;
+    pm_pass_table table;
     pm_activations activations;
     pm_vk_buffer *logits;          /* [outs_max, stride] f32, PM_VK_READBACK */
     pm_run run[RUNS];
@@ -48,45 +38,15 @@ static uint32_t min_u32(uint32_t a, uint32_t b)
 
 /* ---------------------------------------------------------------- record */
 
-/* A kind of list. `kept`: where a run keeps those that are recorded. */
-typedef struct pass_kind {
-    const char *name;
-    pass_list *(*kept)(pm_run *run);
-    pm_result (*record)(pm_vk_recorder *recorder, const pm_run *run, uint32_t rows);
-} pass_kind;
-
 static pm_bucket bucket_of(const pm_plans *plans, uint32_t rows, bool decode)
 {
     return (pm_bucket){.rows = rows, .seqs = min_u32(rows, plans->params.seqs_max), .decode = decode};
 }
 
-static pass_list *decode_of(pm_run *run) { return &run->decode; }
-static pass_list *mixed_of(pm_run *run) { return &run->mixed; }
-static pass_list *head_of(pm_run *run) { return &run->head; }
-static pass_list *sampling_of(pm_run *run) { return &run->sampling; }
-static pass_list *copy_of(pm_run *run) { return &run->copy; }
-static pass_list *pages_of(pm_run *run) { return &run->pages; }
-
-static pm_result record_decode(pm_vk_recorder *recorder, const pm_run *run, uint32_t rows)
+static pm_result record_body(pm_vk_recorder *recorder, const pm_run *run, uint32_t rows, bool decode)
 {
-    const pm_bucket bucket = bucket_of(run->plans, rows, true);
+    const pm_bucket bucket = bucket_of(run->plans, rows, decode);
     return pm_decoder_record_body(recorder, &run->decoder, &bucket);
-}
-
-static pm_result record_mixed(pm_vk_recorder *recorder, const pm_run *run, uint32_t rows)
-{
-    const pm_bucket bucket = bucket_of(run->plans, rows, false);
-    return pm_decoder_record_body(recorder, &run->decoder, &bucket);
-}
-
-static pm_result record_head(pm_vk_recorder *recorder, const pm_run *run, uint32_t outs)
-{
-    return pm_decoder_record_head(recorder, &run->decoder, outs);
-}
-
-static pm_result record_sampling(pm_vk_recorder *recorder, const pm_run *run, uint32_t outs)
-{
-    return pm_decoder_record_sampling_head(recorder, &run->decoder, outs);
 }
 
 static pm_result record_copy(pm_vk_recorder *recorder, const pm_run *run, uint32_t outs)
@@ -97,69 +57,102 @@ static pm_result record_copy(pm_vk_recorder *recorder, const pm_run *run, uint32
                              pm_slice_part(plans->activations.logits, 0, bytes));
 }
 
-static pm_result record_pages(pm_vk_recorder *recorder, const pm_run *run, uint32_t count)
+static pm_result record(pm_vk_recorder *recorder, const pm_run *run, const pm_pass *pass)
 {
-    (void)count;
-    return pm_decoder_record_moves(recorder, &run->decoder);
-}
-
-static const pass_kind kind_pages = {"pages", pages_of, record_pages}, kind_decode = {"decoding", decode_of, record_decode}, kind_mixed = {"mixed", mixed_of, record_mixed},
-                       kind_head = {"head", head_of, record_head},
-                       kind_sampling = {"sampling", sampling_of, record_sampling}, kind_copy = {"copy", copy_of, record_copy};
-
-/* The lists of one kind for buckets first .. last. */
-typedef struct pass_range {
-    const pass_kind *kind;
-    uint32_t first, last;
-} pass_range;
-
-/* Records the range into the recorder and, if `keep`, each as a list of its own. */
-static pm_result record_range(pm_vk_recorder *recorder, pm_run *run, const pass_range *range, bool keep)
-{
-    pass_list *list = range->kind->kept(run);
-    for (uint32_t rows = range->first; rows != 0; rows = pm_bucket_next(rows, range->last)) {
-        PM_TRY(range->kind->record(recorder, run, rows));
-        if (!keep)
-            continue;
-        pm_assert(list->count < PM_BUCKETS_MAX);
-        PM_TRY(pm_vk_recorder_end(recorder, &list->commands[list->count]));
-        pm_log(PM_LOG_PLAN, "%s of %u rows: %u dispatches, %u barriers", range->kind->name, rows,
-               pm_vk_commands_dispatches(list->commands[list->count]),
-               pm_vk_commands_barriers(list->commands[list->count]));
-        list->rows[list->count++] = rows;
+    switch (pass->kind) {
+    case PM_PASS_PAGES: return pm_decoder_record_moves(recorder, &run->decoder);
+    case PM_PASS_DECODE: return record_body(recorder, run, pass->rows, true);
+    case PM_PASS_MIXED: return record_body(recorder, run, pass->rows, false);
+    case PM_PASS_HEAD: return pm_decoder_record_head(recorder, &run->decoder, pass->rows);
+    case PM_PASS_SAMPLING: return pm_decoder_record_sampling_head(recorder, &run->decoder, pass->rows);
+    case PM_PASS_COPY: return record_copy(recorder, run, pass->rows);
+    case PM_PASS_KINDS: break;
     }
+    pm_assert(false && "a kind of pass");
     return PM_OK;
 }
 
-/* All ranges are drawn once so that their pipelines are known and built together, and then
- * recorded for good, for each run. */
-static pm_result record_all(pm_plans *plans, const pass_range *ranges, size_t count)
+static pm_vk_commands **made(pm_run *run, const pm_pass *pass)
+{
+    return &run->made[pass->kind][pass->bucket];
+}
+
+/* One list for each of the runs. */
+static pm_result keep(pm_plans *plans, pm_vk_recorder *recorder, const pm_pass *pass)
+{
+    static const char *const names[PM_PASS_KINDS] = {"pages", "decoding", "head", "copy", "mixed", "sampling"};
+    for (uint32_t i = 0; i < RUNS; i++) {
+        pm_vk_commands **list = made(&plans->run[i], pass);
+        if (*list != NULL)             /* made before another one failed */
+            continue;
+        PM_TRY(record(recorder, &plans->run[i], pass));
+        PM_TRY(pm_vk_recorder_end(recorder, list));
+    }
+    const pm_vk_commands *list = *made(&plans->run[0], pass);
+    pm_log(PM_LOG_PLAN, "%s of %u rows: %u dispatches, %u barriers", names[pass->kind], pass->rows,
+           pm_vk_commands_dispatches(list), pm_vk_commands_barriers(list));
+    return PM_OK;
+}
+
+/* All are drawn once so that their pipelines are known and built together, and then recorded for good. */
+static pm_result make(pm_plans *plans, const pm_pass *passes, uint32_t count, pm_progress *progress, void *context)
 {
     pm_vk_recorder *draft = NULL, *recorder = NULL;
     pm_result result = pm_vk_recorder_create(plans->params.device, &draft);
-    for (size_t i = 0; i < count && result == PM_OK; i++)
-        result = record_range(draft, &plans->run[0], &ranges[i], false);
+    for (uint32_t i = 0; i < count && result == PM_OK; i++)
+        result = record(draft, &plans->run[0], &passes[i]);
     pm_vk_recorder_destroy(draft);
     if (result == PM_OK)
-        result = pm_vk_pipelines_build(plans->params.device, plans->params.progress, plans->params.progress_context);
+        result = pm_vk_pipelines_build(plans->params.device, progress, context);
     if (result == PM_OK)
         result = pm_vk_recorder_create(plans->params.device, &recorder);
-    for (size_t i = 0; i < RUNS * count && result == PM_OK; i++)
-        result = record_range(recorder, &plans->run[i / count], &ranges[i % count], true);
+    for (uint32_t i = 0; i < count && result == PM_OK; i++)
+        result = keep(plans, recorder, &passes[i]);
     pm_vk_recorder_destroy(recorder);
     return result;
 }
 
-static pm_result record_passes(pm_plans *plans)
+/* Drops those that are made. */
+static uint32_t missing(pm_plans *plans, pm_pass *passes, uint32_t count)
 {
-    const uint32_t seqs = plans->params.seqs_max, rows = plans->params.rows_max, outs = plans->params.outs_max;
-    const pass_range ranges[] = {
-        {&kind_pages, seqs, seqs}, {&kind_decode, 1, seqs}, {&kind_head, 1, outs}, {&kind_copy, 1, outs},
-        {&kind_mixed, min_u32(MIXED_FIRST, rows), rows}, {&kind_sampling, 1, outs}};
-    if (rows > 1) /* a row alone always decodes */
-        return record_all(plans, ranges, plans->params.sample ? 6 : 5);
-    PM_TRY(record_all(plans, ranges, 4));
-    return plans->params.sample ? record_all(plans, ranges + 5, 1) : PM_OK;
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (*made(&plans->run[RUNS - 1], &passes[i]) == NULL)
+            passes[left++] = passes[i];
+    return left;
+}
+
+uint32_t pm_plans_missing(pm_plans *plans, const pm_batch *batch, bool drawn, bool logits,
+                          pm_pass passes[PM_BATCH_PASSES])
+{
+    return missing(plans, passes, pm_passes_of(&plans->table, batch, drawn, logits, passes));
+}
+
+pm_result pm_plans_make(pm_plans *plans, const pm_pass *passes, uint32_t count)
+{
+    return make(plans, passes, count, NULL, NULL);
+}
+
+pm_result pm_plans_make_all(pm_plans *plans, pm_progress *progress, void *context)
+{
+    pm_pass passes[PM_PASS_KINDS * PM_BUCKETS_MAX];
+    const uint32_t count = missing(plans, passes, pm_passes_all(&plans->table, passes));
+    return count > 0 ? make(plans, passes, count, progress, context) : PM_OK;
+}
+
+pm_result pm_plans_warm_up(pm_plans *plans, pm_progress *progress, void *context)
+{
+    pm_pass passes[PM_PASS_KINDS * PM_BUCKETS_MAX];
+    const uint32_t count = pm_passes_all(&plans->table, passes);
+    pm_assert(!plans->run[0].in_flight && !plans->run[1].in_flight);
+    for (uint32_t i = 0; i < count; i++) { /* the step buffer says that there are none */
+        pm_vk_commands *list = *made(&plans->run[0], &passes[i]);
+        PM_TRY(pm_vk_commands_submit(&list, 1));
+        PM_TRY(pm_vk_commands_wait(list));
+        if (progress != NULL)
+            progress(context, "warm-up", (double)(i + 1) / count);
+    }
+    return PM_OK;
 }
 
 /* ---------------------------------------------------------------- create */
@@ -216,9 +209,8 @@ pm_result pm_plans_create(const pm_plans_params *params, pm_plans **out)
     if (plans == NULL)
         return PM_ERR_NOMEM;
     plans->params = *params;
-    pm_result result = init_memory(plans);
-    if (result == PM_OK)
-        result = record_passes(plans);
+    pm_pass_table_init(&plans->table, params->rows_max, params->seqs_max, params->outs_max, params->sample);
+    const pm_result result = init_memory(plans);
     if (result != PM_OK) {
         pm_plans_destroy(plans);
         return result;
@@ -227,10 +219,11 @@ pm_result pm_plans_create(const pm_plans_params *params, pm_plans **out)
     return PM_OK;
 }
 
-static void destroy_list(pass_list *list)
+static void destroy_passes(pm_run *run)
 {
-    for (uint32_t i = 0; i < list->count; i++)
-        pm_vk_commands_destroy(list->commands[i]);
+    for (uint32_t kind = 0; kind < PM_PASS_KINDS; kind++)
+        for (uint32_t bucket = 0; bucket < PM_BUCKETS_MAX; bucket++)
+            pm_vk_commands_destroy(run->made[kind][bucket]);
 }
 
 void pm_plans_destroy(pm_plans *plans)
@@ -239,12 +232,7 @@ void pm_plans_destroy(pm_plans *plans)
         return;
     for (uint32_t i = 0; i < RUNS; i++) {
         pm_run *run = &plans->run[i];
-        destroy_list(&run->decode);
-        destroy_list(&run->mixed);
-        destroy_list(&run->head);
-        destroy_list(&run->sampling);
-        destroy_list(&run->copy);
-        destroy_list(&run->pages);
+        destroy_passes(run);
         pm_vk_buffer_destroy(run->readback);
         pm_step_finish(&run->step);
     }
@@ -255,16 +243,6 @@ void pm_plans_destroy(pm_plans *plans)
 
 /* ------------------------------------------------------------------- run */
 
-/* The list of the smallest bucket that holds the rows. */
-static pm_vk_commands *smallest(const pass_list *list, uint32_t rows)
-{
-    for (uint32_t i = 0; i < list->count; i++)
-        if (list->rows[i] >= rows)
-            return list->commands[i];
-    pm_assert(false && "a recorded pass for every batch that the scheduler can make");
-    return NULL;
-}
-
 pm_result pm_plans_submit(pm_plans *plans, const pm_batch *batch, const pm_step_samples *samples, bool logits,
                           pm_run **out)
 {
@@ -273,15 +251,12 @@ pm_result pm_plans_submit(pm_plans *plans, const pm_batch *batch, const pm_step_
     pm_step_write(&run->step, batch);
     if (samples != NULL)
         pm_step_write_samples(&run->step, batch, samples);
-    const bool decode = batch->rows_per_seq_max == 1 && batch->rows <= plans->params.seqs_max;
-    uint32_t count = 0;
-    if (batch->copy_count + batch->swap_out_count + batch->swap_in_count > 0)
-        run->submitted[count++] = run->pages.commands[0];
-    run->submitted[count++] = smallest(decode ? &run->decode : &run->mixed, batch->rows);
-    if (batch->outs > 0)
-        run->submitted[count++] = smallest(samples != NULL ? &run->sampling : &run->head, batch->outs);
-    if (batch->outs > 0 && logits)
-        run->submitted[count++] = smallest(&run->copy, batch->outs);
+    pm_pass passes[PM_BATCH_PASSES];
+    const uint32_t count = pm_passes_of(&plans->table, batch, samples != NULL, logits, passes);
+    for (uint32_t i = 0; i < count; i++) {
+        run->submitted[i] = *made(run, &passes[i]);
+        pm_assert(run->submitted[i] != NULL);
+    }
     run->submitted_count = count;
     run->start_ns = pm_clock_ns();
     PM_TRY(pm_vk_commands_submit(run->submitted, count));

@@ -16,6 +16,7 @@
 
 #define CHECKS_MAX 512u
 #define LINE_MAX_BYTES 160u
+#define ROWS_MAX 8u                /* pm_start.row_count */
 #define FILE_HEAD "pumice self-test 1\n"
 
 /* Small shapes, no multiples of what kernels work in; matmul's rows are the plan's, up to
@@ -37,6 +38,7 @@ struct pm_start_test {
     pm_vk_device *engine;          /* of the caller */
     pm_start start;
     pm_weight *weights;            /* of start; owned */
+    uint32_t rows[ROWS_MAX];       /* of start */
     pthread_t thread;              /* runs the test on a device of its own */
     bool has_thread;
     bool ended;                    /* with this result and message */
@@ -150,36 +152,55 @@ static void add(pm_start_test *s, pm_check check)
     look_up(s, &s->list[s->count++]);
 }
 
-/* The next row count at which a plan may pick another variant. */
-static uint32_t next_rows(uint32_t rows, uint32_t rows_max)
-{
-    return rows >= rows_max ? 0 : rows * 2 < rows_max ? rows * 2 : rows_max;
-}
-
-static pm_result add_matmul(pm_start_test *s, const pm_weight *weight)
+static pm_result add_matmul(pm_start_test *s, const pm_weight *weight, uint32_t rows)
 {
     const pm_vk_caps *caps = pm_vk_device_caps(s->device);
-    for (uint32_t rows = 1; rows != 0; rows = next_rows(rows, s->start.rows_max)) {
-        pm_check check = {.op = PM_CHECK_MATMUL, .type = weight->type, .rows = rows, .n = weight->n, .k = weight->k,
-                          .deterministic = s->start.deterministic};
-        pm_matmul m = pm_check_matmul_shape(&check);
-        PM_TRY(pm_matmul_pick(caps, &m, &check.variant));
-        check.rows = rows < TEST_ROWS_MAX ? rows : TEST_ROWS_MAX;
-        check.n = TEST_N;
-        check.k = TEST_K;
-        if (pm_check_lacks(&check, caps) != NULL) { /* a variant of some widths only: then its own */
-            check.n = weight->n < 256 ? weight->n : 256;
-            check.k = weight->k;
-        }
-        add(s, check);
+    pm_check check = {.op = PM_CHECK_MATMUL, .type = weight->type, .rows = rows, .n = weight->n, .k = weight->k,
+                      .deterministic = s->start.deterministic};
+    const pm_matmul m = pm_check_matmul_shape(&check);
+    PM_TRY(pm_matmul_pick(caps, &m, &check.variant));
+    check.rows = rows < TEST_ROWS_MAX ? rows : TEST_ROWS_MAX;
+    check.n = TEST_N;
+    check.k = TEST_K;
+    if (pm_check_lacks(&check, caps) != NULL) { /* a variant of some widths only: then its own */
+        check.n = weight->n < 256 ? weight->n : 256;
+        check.k = weight->k;
     }
+    add(s, check);
     return PM_OK;
+}
+
+static pm_result add_matmuls(pm_start_test *s, uint32_t rows)
+{
+    for (uint32_t i = 0; i < s->start.weight_count; i++)
+        PM_TRY(add_matmul(s, &s->start.weights[i], rows));
+    return PM_OK;
+}
+
+/* Of the passes that are about to be made, or at the row counts at which a plan may pick another variant. */
+static pm_result add_all_matmuls(pm_start_test *s)
+{
+    const uint32_t rows_max = s->start.rows_max;
+    for (uint32_t i = 0; i < s->start.row_count; i++)
+        PM_TRY(add_matmuls(s, s->start.rows[i]));
+    for (uint32_t rows = 1; s->start.row_count == 0 && rows < rows_max; rows *= 2)
+        PM_TRY(add_matmuls(s, rows));
+    return s->start.row_count == 0 ? add_matmuls(s, rows_max) : PM_OK;
+}
+
+/* Whether some pass may have several rows of one sequence. */
+static bool has_prompts(const pm_start *p)
+{
+    bool prompts = p->row_count == 0 && p->rows_max > 1;
+    for (uint32_t i = 0; i < p->row_count; i++)
+        prompts |= p->rows[i] > 1;
+    return prompts;
 }
 
 static pm_result add_attention(pm_start_test *s)
 {
     const pm_start *p = &s->start;
-    for (uint32_t rows = 1; rows != 0; rows = rows == 1 && p->rows_max > 1 ? 6 : 0) {
+    for (uint32_t rows = 1; rows != 0; rows = rows == 1 && has_prompts(p) ? 6 : 0) {
         pm_check check = {.op = PM_CHECK_ATTENTION, .type = p->layout.type, .rows = rows, .past = TEST_PAST,
                           .heads = p->heads, .kv_heads = p->layout.kv_heads, .head_dim = p->layout.head_dim,
                           .page_tokens = p->layout.page_tokens, .window = p->window, .deterministic = p->deterministic};
@@ -202,8 +223,7 @@ static pm_result add_used(pm_start_test *s)
     add(s, (pm_check){.op = PM_CHECK_RMSNORM, .rows = 3, .k = p->dim});
     add(s, (pm_check){.op = PM_CHECK_SWIGLU, .rows = 2, .k = p->hidden});
     add(s, (pm_check){.op = PM_CHECK_ARGMAX, .rows = 3, .k = p->vocab});
-    for (uint32_t i = 0; i < p->weight_count; i++)
-        PM_TRY(add_matmul(s, &p->weights[i]));
+    PM_TRY(add_all_matmuls(s));
     return add_attention(s);
 }
 
@@ -311,11 +331,15 @@ static bool is_all_known(const pm_start_test *s)
 
 static pm_result begin(pm_start_test *s, const pm_start *start)
 {
+    pm_assert(start->row_count <= ROWS_MAX);
     s->start = *start;
     s->start.weights = s->weights = pm_alloc(start->weight_count, sizeof(*s->weights), "self-test");
     if (s->weights == NULL)
         return PM_ERR_NOMEM;
     memcpy(s->weights, start->weights, start->weight_count * sizeof(*s->weights));
+    for (uint32_t i = 0; i < start->row_count; i++)
+        s->rows[i] = start->rows[i];
+    s->start.rows = s->rows;
     read_results(s);
     PM_TRY(add_used(s));
     if (pm_vk_device_caps(s->engine)->is_cpu && !is_all_known(s))

@@ -1,6 +1,6 @@
 /* verify/start.h - the self-test when an engine starts. Floor 3.
  *
- * Before anything is recorded, each kernel that the engine is about to use is run once on
+ * Before anything recorded is believed, each kernel that the engine is about to use is run once on
  * seeded inputs and held to plain C in double (verify/check.h). A variant that fails, or that the
  * driver does not compile, is
  * switched off on this device, for that type, with a warning that names driver and variant;
@@ -22,6 +22,8 @@ typedef struct pm_start {
     pm_dtype embedding;
     uint32_t dim, hidden, vocab;
     uint32_t rows_max;             /* rows of one step */
+    const uint32_t *rows;          /* [row_count] those of the passes that are about to be made; NULL = of any step */
+    uint32_t row_count;
     uint32_t heads, window;
     pm_kv_layout layout;
     bool deterministic;            /* see pm_engine_params */

@@ -72,7 +72,7 @@ static const pm_shader_module *module_of(uint32_t index)
 }
 
 /* What the engine's creation says on stderr. */
-static pm_result create_engine(pm_engine **engine, char *said, size_t capacity)
+static pm_result create_engine(pm_warm_up warm_up, pm_engine **engine, char *said, size_t capacity)
 {
     char path[4096];
     const char *source = getenv("PUMICE_TEST_SOURCE");
@@ -83,7 +83,7 @@ static pm_result create_engine(pm_engine **engine, char *said, size_t capacity)
     fflush(stderr);
     dup2(fileno(file), STDERR_FILENO);
     const pm_engine_params params = {.model_path = path, .max_context_tokens = 64, .max_batch_tokens = 16,
-                                     .max_seqs = 2};
+                                     .max_seqs = 2, .warm_up = warm_up};
     const pm_result result = pm_engine_create(&params, engine);
     fflush(stderr);
     dup2(stderr_copy, STDERR_FILENO);
@@ -103,14 +103,14 @@ static void a_kernel_that_does_not_compile_is_off_and_the_next_serves(void **sta
     const uint32_t variant = picked();
     pm_engine *engine = NULL;
     refused = NULL;
-    ok(create_engine(&engine, said, sizeof(said)));
+    ok(create_engine(PM_WARM_UP_KERNELS, &engine, said, sizeof(said)));
     assert_null(strstr(said, "self-test"));
     assert_int_equal(pm_vk_device_caps(engine->device)->off_count, 0);
     ask_alone(engine, p, "The fox and the bell", &expected);
     pm_engine_destroy(engine);
 
     refused = module_of(variant);
-    const pm_result result = create_engine(&engine, said, sizeof(said));
+    const pm_result result = create_engine(PM_WARM_UP_KERNELS, &engine, said, sizeof(said));
     refused = NULL;
     assert_true(refusals > 0);
     char warning[96];
@@ -126,6 +126,19 @@ static void a_kernel_that_does_not_compile_is_off_and_the_next_serves(void **sta
     ask_alone(engine, p, "The fox and the bell", &got);
     same_answer(&got, &expected);
     pm_engine_destroy(engine);
+
+    /* Found when the first prompt wants it: the device is opened again, the request goes on. */
+    pm_engine_stats stats;
+    ok(create_engine(PM_WARM_UP_NOTHING, &engine, said, sizeof(said)));
+    assert_false(pm_variant_is_off(pm_vk_device_caps(engine->device), PM_VARIANTS_MATMUL, PM_DTYPE_Q8_0, variant));
+    refused = module_of(variant);
+    ask_alone(engine, p, "The fox and the bell", &got);
+    refused = NULL;
+    same_answer(&got, &expected);
+    assert_true(pm_variant_is_off(pm_vk_device_caps(engine->device), PM_VARIANTS_MATMUL, PM_DTYPE_Q8_0, variant));
+    pm_engine_statistics(engine, &stats);
+    assert_int_equal(stats.device_losses, 1);
+    pm_engine_destroy(engine);
 }
 
 /* An op that has one way only. */
@@ -138,7 +151,7 @@ static void an_engine_that_lacks_a_kernel_says_which(void **state)
         if (strcmp(pm_shader_table[i].name, "swiglu") == 0)
             refused = &pm_shader_table[i];
     assert_non_null(refused);
-    assert_int_equal(create_engine(&engine, said, sizeof(said)), PM_ERR_UNSUP);
+    assert_int_equal(create_engine(PM_WARM_UP_KERNELS, &engine, said, sizeof(said)), PM_ERR_UNSUP);
     refused = NULL;
     assert_non_null(strstr(pm_error_message(), "gets swiglu of type f32 wrong"));
     assert_non_null(strstr(pm_error_message(), "it does not compile: swiglu"));

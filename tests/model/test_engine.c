@@ -204,6 +204,34 @@ static void steps_allocate_nothing(void **state)
     pm_engine_destroy(engine);
 }
 
+/* Kernels and passes made before the first step, when a step needs them, or run once: the answers are the same. */
+static void answers_do_not_depend_on_the_warm_up(void **state)
+{
+    (void)state;
+    static answer expected[4], got[4];
+    uint64_t allocated[3];
+    for (int warm_up = PM_WARM_UP_KERNELS; warm_up <= PM_WARM_UP_STEPS; warm_up++) {
+        answer *answers = warm_up == PM_WARM_UP_KERNELS ? expected : got;
+        pm_engine *engine = open_engine(demo_path, (pm_engine_params){.max_seqs = 4, .max_batch_tokens = 40,
+                                                                      .max_context_tokens = 256,
+                                                                      .warm_up = (pm_warm_up)warm_up});
+        uint64_t ids[4];
+        for (int i = 0; i < 4; i++)
+            ids[i] = submit(engine, prompts[i], 20, i % 2 == 0 ? 0.0f : 0.9f);
+        const uint64_t before = pm_alloc_count();
+        run_all(engine, ids, answers, 4);
+        allocated[warm_up] = pm_alloc_count() - before;
+        pm_engine_destroy(engine);
+        for (int i = 0; i < 4; i++) {
+            assert_int_equal(answers[i].count, expected[i].count);
+            assert_memory_equal(answers[i].tokens, expected[i].tokens, expected[i].count * sizeof(int32_t));
+        }
+    }
+    assert_int_equal(allocated[PM_WARM_UP_KERNELS], 0);
+    assert_true(allocated[PM_WARM_UP_NOTHING] > 0); /* passes were made */
+    assert_int_equal(allocated[PM_WARM_UP_STEPS], 0);
+}
+
 static void sampled_answers_repeat_with_the_seed(void **state)
 {
     (void)state;
@@ -346,6 +374,7 @@ int main(void)
         cmocka_unit_test(batched_answers_equal_those_given_alone),
         cmocka_unit_test(a_tiny_pool_changes_no_answer),
         cmocka_unit_test(steps_allocate_nothing),
+        cmocka_unit_test(answers_do_not_depend_on_the_warm_up),
         cmocka_unit_test(sampled_answers_repeat_with_the_seed),
         cmocka_unit_test(cancelled_requests_end_once_and_free_their_pages),
         cmocka_unit_test(limits_are_errors_that_say_the_numbers),
