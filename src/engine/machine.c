@@ -74,6 +74,7 @@ static pm_result begin_self_test(pm_engine *e, const pm_model *model, const pm_w
         .row_count = count,
         .heads = model->hparams.heads,
         .window = model->hparams.window,
+        .neox = model->hparams.arch->neox,
         .layout = model->layout,
         .deterministic = e->params.deterministic,
     };

@@ -297,7 +297,8 @@ static pm_result pack_part(void *context, uint32_t index)
 {
     const pack_work *work = context;
     const uint32_t first = index * PART_ROWS, left = work->rows - first;
-    pm_weight_pack_on_host(work->job->weight, work->job->row_base + first, left < PART_ROWS ? left : PART_ROWS,
+    pm_weight_pack_on_host(work->job->weight, pm_slice_host(work->job->weight->data), work->job->row_base + first,
+                           left < PART_ROWS ? left : PART_ROWS,
                            (const uint8_t *)work->job->tensor->data + first * work->row_bytes);
     return PM_OK;
 }

@@ -196,13 +196,13 @@ bool pm_weight_packs_on_host(pm_dtype type)
     return packer_of(type) != NULL;
 }
 
-void pm_weight_pack_on_host(const pm_weight *weight, uint32_t row_base, uint32_t rows, const void *raw)
+void pm_weight_pack_on_host(const pm_weight *weight, void *packed, uint32_t row_base, uint32_t rows, const void *raw)
 {
     pack_fn *pack = packer_of(weight->type);
     pm_assert(pack != NULL && row_base + rows <= weight->n);
     const pm_weight_view view = pm_weight_view_of(weight);
     const uint64_t base = pm_slice_address(weight->data), row_bytes = pm_dtype_row_bytes(weight->type, weight->k);
-    uint8_t *host = pm_slice_host(weight->data);
+    uint8_t *host = packed;
     for (uint32_t r = 0; r < rows; r++) {
         const uint32_t group = (row_base + r) / PM_WEIGHT_GROUP, lane = (row_base + r) % PM_WEIGHT_GROUP;
         const pack_row row = {

@@ -62,6 +62,8 @@ void pm_check_shape(const pm_check *c, char *text, size_t capacity)
         snprintf(more, sizeof(more), " lanes %u slices %u", c->lanes, c->slices);
     if (c->splits > 0)
         snprintf(more, sizeof(more), " splits %u", c->splits);
+    if (c->pairs != PM_CHECK_PAIRS_ANY)
+        strcat(more, c->pairs == PM_CHECK_PAIRS_HALVES ? " halves" : " neighbours");
     if (c->deterministic)
         strcat(more, " deterministic");
     if (has_pages(c))

@@ -24,6 +24,13 @@ typedef enum pm_check_op {
     PM_CHECK_OPS
 } pm_check_op;
 
+/* Which elements of a head are rotated together. */
+typedef enum pm_check_pairs {
+    PM_CHECK_PAIRS_ANY,            /* neighbours at an odd number of heads, else halves: both are seen */
+    PM_CHECK_PAIRS_NEIGHBOURS,     /* (2i, 2i + 1) */
+    PM_CHECK_PAIRS_HALVES,         /* (i, i + rotary_dim / 2) */
+} pm_check_pairs;
+
 typedef struct pm_check {
     pm_check_op op;
     uint32_t type;                 /* pm_dtype of weights, pm_kv_type of pages; 0 for other ops */
@@ -31,11 +38,13 @@ typedef struct pm_check {
     uint32_t rows;                 /* 1.. */
     uint32_t n, k;                 /* embedding: [n, k]; matmul: outputs n of k; rmsnorm, swiglu, argmax: k */
     uint32_t heads, kv_heads, head_dim, page_tokens, window; /* rope_kv, attention */
+    pm_check_pairs pairs;          /* rope_kv */
     uint32_t past;                 /* attention: keys of the two sequences before this step */
     uint32_t lanes, slices;        /* matmul: see pm_matmul; 0 = by shape and device */
     uint32_t splits;               /* attention: see pm_attention; 0 likewise */
     uint32_t outliers;             /* matmul: one input in so many is 100 times larger; 0 = none */
     bool deterministic;            /* matmul, attention: as a plan of a deterministic engine asks for it */
+    bool as_loaded;                /* weights are packed as a model's are: by the host where that is possible */
     uint64_t seed;                 /* of the inputs; 0 = the one of the recorded results */
 } pm_check;
 

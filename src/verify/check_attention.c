@@ -39,7 +39,11 @@ static uint32_t width_of(const pm_check *c)
 
 /* ------------------------------------------------------------------ rope */
 
-/* Pairs (2i, 2i + 1) at an odd number of heads, else (i, i + rotary_dim / 2): both are seen. */
+static bool pairs_are_halves(const pm_check *c)
+{
+    return c->pairs == PM_CHECK_PAIRS_ANY ? c->heads % 2 == 0 : c->pairs == PM_CHECK_PAIRS_HALVES;
+}
+
 static void rope_reference(pm_check_run *run, const pm_rope_kv *r, const float *qkv, const float *table)
 {
     const pm_check *c = run->check;
@@ -70,7 +74,7 @@ pm_result pm_check_rope(pm_check_run *run)
     const pm_kv_layout layout = layout_of(c);
     const uint32_t rotary_dim = c->head_dim / 4 * 2, pages = c->rows / c->page_tokens + 1;
     pm_rope_kv r = {.layout = layout, .rows_max = c->rows, .qkv_stride = width_of(c), .heads = c->heads,
-                    .rotary_dim = rotary_dim, .neox = c->heads % 2 == 0};
+                    .rotary_dim = rotary_dim, .neox = pairs_are_halves(c)};
     float *qkv = pm_check_take(run, (uint64_t)c->rows * r.qkv_stride * 4, &r.qkv);
     float *table = pm_check_take(run, (uint64_t)c->rows * rotary_dim * 4, &r.table);
     uint32_t *positions = pm_check_take(run, (uint64_t)c->rows * 4, &r.positions);

@@ -3,6 +3,7 @@
 
 #include "base/alloc.h"
 #include "op/embedding.h"
+#include "op/pack_host.h"
 #include "verify/blocks.h"
 #include "verify/input.h"
 
@@ -37,10 +38,15 @@ static pm_result take_weight(pm_check_run *run, pm_weight *weight, uint8_t *bloc
             pm_verify_blocks(weight->type, seed_of(c) + i, blocks[i], rows[i] * row_bytes);
     }
     const bool has_kernel = pm_weight_supported(weight->type); /* else only the reference is wanted */
-    (void)pm_check_take(run, has_kernel ? pm_weight_bytes(weight->type, c->n, c->k) : 0, &packed);
+    uint8_t *host = pm_check_take(run, has_kernel ? pm_weight_bytes(weight->type, c->n, c->k) : 0, &packed);
     pm_check_passing(run, packed);
     weight->data = packed;
     *first = rows[0];
+    if (c->as_loaded && pm_slice_is_mapped(packed) && pm_weight_packs_on_host(weight->type)) {
+        for (uint32_t i = 0; i < 2 && host != NULL; i++)
+            pm_weight_pack_on_host(weight, host, i * rows[0], rows[i], blocks[i]);
+        return PM_OK;
+    }
     if (run->recorder != NULL && !run->again && rows[0] > 0)
         PM_TRY(pm_weight_pack_record(run->recorder, weight, 0, rows[0], raw[0]));
     if (run->recorder != NULL && !run->again && rows[1] > 0)

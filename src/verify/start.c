@@ -156,7 +156,7 @@ static pm_result add_matmul(pm_start_test *s, const pm_weight *weight, uint32_t 
 {
     const pm_vk_caps *caps = pm_vk_device_caps(s->device);
     pm_check check = {.op = PM_CHECK_MATMUL, .type = weight->type, .rows = rows, .n = weight->n, .k = weight->k,
-                      .deterministic = s->start.deterministic};
+                      .deterministic = s->start.deterministic, .as_loaded = true};
     const pm_matmul m = pm_check_matmul_shape(&check);
     PM_TRY(pm_matmul_pick(caps, &m, &check.variant));
     check.rows = rows < TEST_ROWS_MAX ? rows : TEST_ROWS_MAX;
@@ -210,6 +210,7 @@ static pm_result add_attention(pm_start_test *s)
         check.op = PM_CHECK_ROPE;
         check.variant = check.past = check.window = 0;
         check.deterministic = false;
+        check.pairs = p->neox ? PM_CHECK_PAIRS_HALVES : PM_CHECK_PAIRS_NEIGHBOURS;
         add(s, check);
     }
     return PM_OK;
@@ -219,7 +220,8 @@ static pm_result add_attention(pm_start_test *s)
 static pm_result add_used(pm_start_test *s)
 {
     const pm_start *p = &s->start;
-    add(s, (pm_check){.op = PM_CHECK_EMBEDDING, .type = p->embedding, .rows = 5, .n = TEST_N, .k = TEST_K});
+    add(s, (pm_check){.op = PM_CHECK_EMBEDDING, .type = p->embedding, .rows = 5, .n = TEST_N, .k = TEST_K,
+                        .as_loaded = true});
     add(s, (pm_check){.op = PM_CHECK_RMSNORM, .rows = 3, .k = p->dim});
     add(s, (pm_check){.op = PM_CHECK_SWIGLU, .rows = 2, .k = p->hidden});
     add(s, (pm_check){.op = PM_CHECK_ARGMAX, .rows = 3, .k = p->vocab});

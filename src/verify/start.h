@@ -25,6 +25,7 @@ typedef struct pm_start {
     const uint32_t *rows;          /* [row_count] those of the passes that are about to be made; NULL = of any step */
     uint32_t row_count;
     uint32_t heads, window;
+    bool neox;                     /* rotary pairs (i, i + rotary_dim / 2), else (2i, 2i + 1) */
     pm_kv_layout layout;
     bool deterministic;            /* see pm_engine_params */
 } pm_start;

@@ -159,7 +159,7 @@ static void the_host_packs_as_the_device_does(void **state)
             for (uint64_t i = 0; i < bytes / 4; i++) /* as the device's, where nothing is written */
                 memcpy(got + 4 * i, &(uint32_t){CANARY_WORD}, 4);
             for (uint32_t row = 0, rows = 1; row < weight.n; row += rows, rows = rows + 12 < weight.n - row ? rows + 12 : weight.n - row)
-                pm_weight_pack_on_host(&weight, row, rows, blocks + row * row_bytes);
+                pm_weight_pack_on_host(&weight, got, row, rows, blocks + row * row_bytes);
             for (uint64_t i = 0; i < bytes; i++)
                 if (got[i] != expected[i])
                     fail_msg("%s [%u,%u]: byte %llu is %02x, expected %02x", pm_dtype_get(weight.type)->name, weight.n, weight.k,
