@@ -13,6 +13,8 @@
 #include "op/pack_host.h"
 #include "vk/upload.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -286,35 +288,51 @@ static pm_result flush(pm_vk_recorder *recorder, uint64_t *used)
     return result;
 }
 
-/* A matrix that the host packs, in parts. */
+static bool packs_on_host(const load_job *job)
+{
+    return job->weight != NULL && pm_slice_is_mapped(job->weight->data) && pm_weight_packs_on_host(job->weight->type);
+}
+
+/* Parts of PART_ROWS of a matrix that the host packs; 0 for the other jobs. */
+static uint32_t parts_of(const load_job *job)
+{
+    return packs_on_host(job) ? (uint32_t)((job->tensor->shape[1] + PART_ROWS - 1) / PART_ROWS) : 0;
+}
+
 typedef struct pack_work {
-    const load_job *job;
-    uint64_t row_bytes;
-    uint32_t rows;
+    loader *loader;
+    pthread_t caller;              /* may report */
+    _Atomic uint64_t packed_bytes; /* that are not reported */
 } pack_work;
 
 static pm_result pack_part(void *context, uint32_t index)
 {
-    const pack_work *work = context;
-    const uint32_t first = index * PART_ROWS, left = work->rows - first;
-    pm_weight_pack_on_host(work->job->weight, pm_slice_host(work->job->weight->data), work->job->row_base + first,
-                           left < PART_ROWS ? left : PART_ROWS,
-                           (const uint8_t *)work->job->tensor->data + first * work->row_bytes);
+    pack_work *work = context;
+    const load_job *job = work->loader->jobs;
+    for (uint32_t parts; index >= (parts = parts_of(job)); job++)
+        index -= parts;
+    const uint64_t row_bytes = pm_dtype_row_bytes(job->tensor->type, job->tensor->shape[0]);
+    const uint32_t first = index * PART_ROWS, left = (uint32_t)job->tensor->shape[1] - first;
+    const uint32_t rows = left < PART_ROWS ? left : PART_ROWS;
+    pm_weight_pack_on_host(job->weight, pm_slice_host(job->weight->data), job->row_base + first, rows,
+                           (const uint8_t *)job->tensor->data + first * row_bytes);
+    atomic_fetch_add(&work->packed_bytes, rows * row_bytes);
+    if (pthread_equal(pthread_self(), work->caller))
+        report(work->loader, atomic_exchange(&work->packed_bytes, 0));
     return PM_OK;
 }
 
-static bool packs_on_host(const load_job *job)
+/* The matrices whose memory is the host's own, on all cores. */
+static pm_result pack_on_host(loader *l)
 {
-    return pm_slice_is_mapped(job->weight->data) && pm_weight_packs_on_host(job->weight->type);
-}
-
-static pm_result pack_matrix(loader *l, const load_job *job)
-{
-    const pm_gguf_tensor *tensor = job->tensor;
-    pack_work work = {.job = job, .row_bytes = pm_dtype_row_bytes(tensor->type, tensor->shape[0]),
-                      .rows = (uint32_t)tensor->shape[1]};
-    PM_TRY(pm_thread_for(0, (work.rows + PART_ROWS - 1) / PART_ROWS, pack_part, &work));
-    report(l, tensor->bytes);
+    pack_work work = {.loader = l, .caller = pthread_self()};
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < l->job_count; i++)
+        count += parts_of(&l->jobs[i]);
+    if (count == 0)
+        return PM_OK;
+    PM_TRY(pm_thread_for(0, count, pack_part, &work));
+    report(l, work.packed_bytes);
     return PM_OK;
 }
 
@@ -365,16 +383,17 @@ static pm_result fill_jobs(loader *l, pm_vk_recorder *recorder, pm_slice staging
     uint64_t used = 0;
     for (uint32_t i = 0; i < l->job_count; i++) {
         const load_job *job = &l->jobs[i];
-        if (job->weight != NULL && packs_on_host(job)) {
-            PM_TRY(pack_matrix(l, job));
-        } else if (job->weight != NULL) {
+        if (packs_on_host(job))
+            continue;
+        if (job->weight != NULL) {
             PM_TRY(fill_matrix(l, job, recorder, staging, &used));
         } else {
             PM_TRY(fill_vector(l, job));
             report(l, job->tensor->bytes);
         }
     }
-    return flush(recorder, &used);
+    PM_TRY(flush(recorder, &used));
+    return pack_on_host(l);
 }
 
 static pm_result fill(loader *l, uint32_t context)
