@@ -422,6 +422,7 @@ typedef struct pm_engine_stats {
     uint32_t queued, running;      /* answers now: that wait for pages or a place, that steps go on with */
     uint32_t pages_used, pages_used_max; /* KV pages that sequences hold now, and at most since create */
     uint32_t pages_cached;         /* that a prompt may find, free ones and held ones */
+    uint64_t evicted_pages;        /* that a prompt might have found, handed out for other tokens */
     uint32_t draft_pages_used;     /* of the draft model's own */
     uint32_t preemptions;          /* by recompute or swap */
     uint64_t swapped_pages;        /* that went to host memory */

@@ -211,6 +211,7 @@ static int measure_trace(pm_engine *engine, cJSON *array)
 static int measure_shared(pm_engine *engine, cJSON *array)
 {
     double first_ms = 0.0;
+    uint64_t evicted = 0;
     load_times later = {0};
     int code = EXIT_OK;
     for (uint32_t i = 0; i < trace_requests && code == EXIT_OK; i++) {
@@ -224,15 +225,16 @@ static int measure_shared(pm_engine *engine, cJSON *array)
             first_ms = ms;
         else
             load_times_add(&later, ms);
+        evicted += result.after.evicted_pages - result.before.evicted_pages;
         snprintf(name, sizeof(name), "shared%u", i);
         if (array != NULL && code == EXIT_OK)
             load_print(name, &result, array);
         load_result_finish(&result);
     }
     if (array == NULL && code == EXIT_OK)
-        printf("%u requests with %u shared tokens: first token after %.1f ms, then %.1f ms (median; p99 %.1f), %.1f times shorter\n",
+        printf("%u requests with %u shared tokens: first token after %.1f ms, then %.1f ms (median; p99 %.1f), %.1f times shorter; %llu pages evicted\n",
                trace_requests, shared_tokens, first_ms, load_quantile(&later, 0.5), load_quantile(&later, 0.99),
-               first_ms / load_quantile(&later, 0.5));
+               first_ms / load_quantile(&later, 0.5), (unsigned long long)evicted);
     load_times_finish(&later);
     return code;
 }

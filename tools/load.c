@@ -241,13 +241,14 @@ void load_print(const char *name, load_result *r, cJSON *array)
     const double rate = (double)r->generated_tokens / r->total_s, prompt_rate = (double)r->prompt_tokens / r->total_s;
     const double prompt = (double)(a->prompt_tokens - b->prompt_tokens);
     const double hits = prompt > 0 ? 100.0 * (double)(a->cached_tokens - b->cached_tokens) / prompt : 0.0;
+    const unsigned long long evicted = a->evicted_pages - b->evicted_pages;
     const double host = a->step_us > b->step_us ? 100.0 * (a->host_us - b->host_us) / (a->step_us - b->step_us) : 0.0;
     const double steps = (double)(a->steps - b->steps);
     if (array == NULL) {
         printf("%-10s %5zu requests %8.2f s  %9.1f tok/s out %9.1f in   first token ms %8.1f %8.1f %8.1f   between "
-               "%7.2f %7.2f %7.2f (p50 p90 p99)   %u preemptions  cache %.1f %%  host %.1f %% of steps, %.0f us each\n", name,
+               "%7.2f %7.2f %7.2f (p50 p90 p99)   %u preemptions  cache %.1f %%, %llu pages evicted  host %.1f %% of steps, %.0f us each\n", name,
                r->first_ms.count, r->total_s, rate, prompt_rate, first[0], first[1], first[2], gap[0], gap[1], gap[2],
-               a->preemptions - b->preemptions, hits, host, steps > 0 ? (a->host_us - b->host_us) / steps : 0.0);
+               a->preemptions - b->preemptions, hits, evicted, host, steps > 0 ? (a->host_us - b->host_us) / steps : 0.0);
         fflush(stdout);
         return;
     }
@@ -262,6 +263,7 @@ void load_print(const char *name, load_result *r, cJSON *array)
     cJSON_AddItemToObject(row, "between_tokens_ms", cJSON_CreateDoubleArray(gap, 3));
     cJSON_AddNumberToObject(row, "preemptions", a->preemptions - b->preemptions);
     cJSON_AddNumberToObject(row, "cached_percent", hits);
+    cJSON_AddNumberToObject(row, "evicted_pages", (double)evicted);
     cJSON_AddNumberToObject(row, "host_percent", host);
     cJSON_AddItemToArray(array, row);
 }

@@ -161,6 +161,7 @@ static void publish(pm_engine *e, uint64_t start_ns, double waited_us)
     c->pages_used = pm_kv_pages_used(pages);
     c->pages_used_max = pm_kv_pages_used_max(pages);
     c->pages_cached = pm_kv_pages_named_count(pages);
+    c->evicted_pages = pm_kv_pages_evictions(pages);
     c->draft_pages_used = e->draft.pages != NULL ? pm_kv_pages_used(e->draft.pages) : 0;
     c->device_bytes = pm_vk_device_held_bytes(e->device);
     c->chunk_tokens = pm_pace_rows(&e->pace);

@@ -462,6 +462,29 @@ static void a_shared_prefix_is_read_once_for_each_salt(void **state)
     same_answer(&a[0], &a[2]);
 }
 
+/* Prompts that fill 8 and 15 of the pool's 16 pages, and a token more: of each, full pages are found again until the
+ * pages are wanted for others. */
+static void evictions_are_counted(void **state)
+{
+    (void)state;
+    static const struct { int32_t text; uint32_t tokens, cached; uint64_t evicted; } steps[] = {
+        {300, 129, 0, 0}, {300, 129, 128, 0}, {301, 241, 0, 8}, {300, 129, 0, 16}, {300, 129, 128, 16}};
+    answers_alone();
+    pm_engine *engine = open_demo((pm_engine_params){.max_seqs = 1, .max_context_tokens = 256, .kv_bytes = page_bytes * 16});
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        static answer a;
+        int32_t tokens[256];
+        for (uint32_t t = 0; t < steps[i].tokens; t++)
+            tokens[t] = t == 0 ? steps[i].text : 310 + (int32_t)t;
+        ask_alone(engine, (pm_request_params){.tokens = tokens, .token_count = steps[i].tokens, .max_tokens = 1}, NULL, &a);
+        pm_engine_stats stats;
+        pm_engine_statistics(engine, &stats);
+        assert_int_equal(a.cached, steps[i].cached);
+        assert_int_equal(stats.evicted_pages, steps[i].evicted);
+    }
+    pm_engine_destroy(engine);
+}
+
 static void deadlines_and_cancels_end_all_answers_once(void **state)
 {
     (void)state;
@@ -549,6 +572,7 @@ int main(void)
         cmocka_unit_test(log_probabilities_are_those_of_the_logits),
         cmocka_unit_test(the_host_picks_what_the_device_would),
         cmocka_unit_test(a_shared_prefix_is_read_once_for_each_salt),
+        cmocka_unit_test(evictions_are_counted),
         cmocka_unit_test(deadlines_and_cancels_end_all_answers_once),
         cmocka_unit_test(parameters_out_of_range_are_refused_by_name),
         cmocka_unit_test_setup_teardown(steps_allocate_nothing, NULL, close_shared),

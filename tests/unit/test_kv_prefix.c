@@ -217,6 +217,54 @@ static void names_that_share_a_word_are_two(void **state)
     pm_kv_pages_destroy(pages);
 }
 
+/* A request of one table: `count` pages of the text, found or written, named and released. Returns what was evicted. */
+static uint64_t read_text(pm_kv_pages *pages, int32_t text, uint32_t count)
+{
+    const uint64_t before = pm_kv_pages_evictions(pages);
+    pm_block_table table;
+    pm_prefix_hash parent = pm_prefix_root(counting_key, 0, NULL, 0);
+    int32_t tokens[PAGE_TOKENS] = {text};
+    uint32_t revived;
+    assert_int_equal(pm_block_table_init(&table, count), PM_OK);
+    for (; table.named < count; table.named++)
+        parent = table.names[table.named] = pm_prefix_next(counting_key, parent, tokens, PAGE_TOKENS);
+    const uint32_t found = pm_kv_pages_match(pages, &table, 0, count, &revived);
+    pm_kv_pages_adopt(pages, &table, 0, found);
+    assert_true(pm_kv_pages_write(pages, &table, found * PAGE_TOKENS, count * PAGE_TOKENS));
+    pm_kv_pages_publish(pages, &table, count * PAGE_TOKENS);
+    pm_kv_pages_release(pages, &table);
+    pm_block_table_finish(&table);
+    return pm_kv_pages_evictions(pages) - before;
+}
+
+/* A pool of 8 pages. An eviction is a page whose name is lost because other tokens take its place: not one that is
+ * found again, nor one whose content is gone with the device. */
+static void evictions_are_counted_one_by_one(void **state)
+{
+    (void)state;
+    static const struct { int32_t text; uint32_t pages, evicted; } steps[] = {
+        {1, 3, 0}, {2, 3, 0},      /* six of eight */
+        {1, 3, 0},                 /* found again, and now younger than text 2 */
+        {3, 4, 2},                 /* two without a name, and the last two of text 2 */
+        {2, 1, 0},                 /* its first page is there yet */
+        {2, 3, 2},                 /* the last two of text 1 for what was lost of it */
+        {1, 1, 0},
+        {4, 8, 8},                 /* the whole pool */
+    };
+    pm_kv_pages *pages = NULL;
+    uint64_t sum = 0;
+    assert_int_equal(pm_kv_pages_create(8, PAGE_TOKENS, &pages), PM_OK);
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        assert_int_equal(read_text(pages, steps[i].text, steps[i].pages), steps[i].evicted);
+        sum += steps[i].evicted;
+    }
+    assert_int_equal(pm_kv_pages_evictions(pages), sum);
+    pm_kv_pages_forget(pages);
+    assert_int_equal(read_text(pages, 5, 8), 0);
+    assert_int_equal(read_text(pages, 6, 8), 8);
+    pm_kv_pages_destroy(pages);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +275,7 @@ int main(void)
         cmocka_unit_test(tenants_and_adapters_share_nothing),
         cmocka_unit_test(a_drawn_key_is_another_each_time),
         cmocka_unit_test(names_that_share_a_word_are_two),
+        cmocka_unit_test(evictions_are_counted_one_by_one),
     };
     return cmocka_run_group_tests_name("kv.prefix", tests, NULL, NULL);
 }
