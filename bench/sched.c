@@ -113,7 +113,7 @@ static void measure(const scene *s, uint32_t seqs)
         pm_sched_commit(sched, batch);
         (void)take(batch, s, seqs);
     }
-    pm_sched_set_budget(sched, BATCH_TOKENS, CHUNK);
+    pm_sched_set_budget(sched, BATCH_TOKENS, CHUNK, UINT32_MAX);
     for (int step = -WARM; step < STEPS; step++) {
         const uint64_t start = pm_clock_ns();
         pm_sched_set_now(sched, start);

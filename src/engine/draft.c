@@ -3,9 +3,9 @@
 
 #include "base/clock.h"
 #include "engine/engine_impl.h"
+#include "sched/depth.h"
 
 #define FEW (PM_DRAFT_TOKENS_MAX + 1u) /* tokens to read that are no prompt: a step brings no more */
-#define CHUNK_LEAST (4 * FEW)      /* rows of prompts in a pass: their sequences go on meanwhile */
 
 static uint32_t min_u32(uint32_t a, uint32_t b)
 {
@@ -36,6 +36,7 @@ void pm_draft_reset(pm_draft *draft, pm_request *requests)
 {
     if (draft->pages == NULL)
         return;
+    pm_pace_reopen(&draft->pace);
     for (pm_request *request = requests; request != NULL; request = request->next)
         pm_draft_release(draft, request);
     pm_kv_pages_forget(draft->pages);
@@ -141,28 +142,56 @@ static void add_rows(pm_draft *draft, pm_request *request, uint32_t rows)
         batch->rows_per_seq_max = rows;
 }
 
-/* First those that lack few tokens, then prompts in chunks of as many rows as the model's own
- * steps have for them, and not so few that they never catch up. */
+/* Prompts in order, as far as their rows count for no more than the pace has for them. */
+static void add_prompts(pm_engine *e)
+{
+    pm_draft *draft = &e->draft;
+    pm_batch *batch = &draft->batch;
+    const uint32_t guesses = batch->rows, known = pm_pace_depth(&draft->pace);
+    uint32_t left = pm_pace_draft_rows(&draft->pace, guesses, &e->pace, pm_sched_decoding(e->sched));
+    for (uint32_t i = 0; i < draft->asking_count && left > 0; i++) {
+        pm_request *request = draft->asking[i];
+        const uint32_t lack = lacking(request), depth = request->draft_computed, before = batch->rows;
+        uint32_t most = pm_depth_rows(left, depth, known);
+        if (batch->rows == guesses && most < PM_PACE_DRAFT_LEAST)
+            most = PM_PACE_DRAFT_LEAST;
+        const uint32_t rows = min_u32(lack, min_u32(most, batch->rows_max - batch->rows));
+        if (lack <= FEW || rows == 0)
+            continue;
+        add_rows(draft, request, rows);
+        left -= min_u32(left, pm_depth_count(batch->rows - before, depth, known));
+    }
+    draft->prompt_rows += batch->rows - guesses;
+}
+
+/* First those that lack few tokens, then prompts, unless they had their turn and the model's own wait. */
 static void fill(pm_engine *e)
 {
     pm_draft *draft = &e->draft;
     pm_batch *batch = &draft->batch;
-    const uint32_t pace_rows = pm_pace_prompt_rows(&e->pace, draft->asking_count);
-    uint32_t prompt_rows = pace_rows > CHUNK_LEAST ? pace_rows : CHUNK_LEAST;
     batch->rows = batch->seqs = batch->outs = batch->rows_per_seq_max = 0;
     for (uint32_t i = 0; i < draft->asking_count; i++) {
         const uint32_t rows = lacking(draft->asking[i]);
         if (rows <= FEW && rows <= batch->rows_max - batch->rows)
             add_rows(draft, draft->asking[i], rows);
     }
-    for (uint32_t i = 0; i < draft->asking_count; i++) {
-        const uint32_t lack = lacking(draft->asking[i]);
-        const uint32_t rows = min_u32(lack, min_u32(prompt_rows, batch->rows_max - batch->rows));
-        if (lack <= FEW || rows == 0)
-            continue;
-        prompt_rows -= rows;
-        add_rows(draft, draft->asking[i], rows);
+    if (!draft->had_turn || !pm_sched_has_prompts(e->sched))
+        add_prompts(e);
+}
+
+/* What the pace learns from the pass. */
+static pm_pace_step step_of(const pm_batch *batch)
+{
+    pm_pace_step step = {.rows = batch->rows, .end = batch->outs == batch->seqs};
+    uint64_t prompts = 0, guesses = 0; /* tokens when they were read, summed over rows */
+    for (uint32_t s = 0; s < batch->seqs; s++) {
+        const uint32_t first = batch->row_start[s], rows = batch->row_start[s + 1] - first;
+        const bool reads = rows > FEW || batch->out_start[s + 1] == batch->out_start[s];
+        *(reads ? &prompts : &guesses) += (uint64_t)rows * (batch->positions[first] + rows);
+        step.prompt_rows += reads ? rows : 0;
     }
+    step.depth = (uint32_t)(step.prompt_rows > 0 ? prompts / step.prompt_rows : guesses / step.rows);
+    return step;
 }
 
 static pm_result run(pm_engine *e)
@@ -173,6 +202,7 @@ static pm_result run(pm_engine *e)
     const pm_step_samples *samples = pm_sampling_prepare(&e->sampling, &flight, &room);
     PM_TRY(pm_engine_run_batch(e, &draft->model, &draft->batch, samples, flight.logits, &flight.run));
     PM_TRY(pm_run_wait(flight.run));
+    pm_pace_note(&draft->pace, step_of(&draft->batch), (double)pm_run_ns(flight.run) * 1e-3);
     pm_sampling_pick(&e->sampling, &flight, draft->picked);
     e->counts.draft_steps++;
     return PM_OK;
@@ -210,6 +240,7 @@ static void take(pm_engine *e)
 pm_result pm_draft_guess(pm_engine *e)
 {
     gather(e);
+    e->draft.prompt_rows = 0;
     if (e->draft.asking_count == 0)
         return PM_OK;
     const uint64_t start_ns = pm_clock_ns();

@@ -5,6 +5,9 @@
  * together. A guess is picked as the model will pick, with the same seed at the same position, and
  * checked as each guess is (sched/sequence.h); so answers are what they are without.
  *
+ * More to read than a step brings is a prompt: its sequence goes on without guesses until it has been read, in
+ * chunks that leave all others their pace (engine/pace.h), and in turns with prompts of the model's own.
+ *
  *   0 ........ draft_computed ........ token_count - drafts ........ token_count
  *     KV is in draft_table       known, to be read       guesses
  *
@@ -19,6 +22,7 @@
 #define PM_ENGINE_DRAFT_H
 
 #include "engine/model.h"
+#include "engine/pace.h"
 #include "engine/request.h"
 #include "model/model_file.h"
 
@@ -30,6 +34,9 @@ typedef struct pm_draft {
     pm_request **asking;           /* [asking_count] that get a guess of this pass; room for max_seqs */
     uint32_t asking_count;
     uint32_t room;                 /* guesses that the step has rows for yet */
+    pm_pace pace;                  /* of its passes */
+    uint32_t prompt_rows;          /* that the last call of pm_draft_guess() has read: the step's prompts wait */
+    bool had_turn;                 /* it read prompts before the last step that had rows */
     int32_t *picked;               /* [max_seqs] tokens of a pass */
 } pm_draft;
 

@@ -55,12 +55,14 @@ static pm_result launch(pm_engine *e, pm_flight *flight)
     pm_sched_set_now(e->sched, pm_clock_ns());
     look_up(e);
     PM_TRY(pm_draft_guess(e));
-    const uint32_t decoding = pm_sched_decoding(e->sched);
-    pm_sched_set_budget(e->sched, pm_pace_rows(&e->pace), pm_pace_prompt_rows(&e->pace, decoding));
+    const uint32_t prompt_rows =
+        e->draft.prompt_rows > 0 ? 0 : pm_pace_prompt_rows(&e->pace, pm_sched_decoding(e->sched));
+    pm_sched_set_budget(e->sched, pm_pace_rows(&e->pace), prompt_rows, pm_pace_depth(&e->pace));
     const pm_batch *batch = pm_sched_pick(e->sched);
     end_given_up(e);
     if (batch->rows == 0)
         return PM_OK;
+    e->draft.had_turn = e->draft.prompt_rows > 0;
     pm_step_samples room;
     *flight = (pm_flight){.batch = batch};
     const pm_step_samples *samples = pm_sampling_prepare(&e->sampling, flight, &room);
@@ -88,20 +90,24 @@ static void accept(pm_engine *e, const pm_batch *batch)
 /* What the pace learns from the batch. */
 static pm_pace_step step_of(const pm_batch *batch)
 {
-    bool read = false;
+    pm_pace_step step = {.rows = batch->rows, .end = true};
+    uint64_t prompts = 0, decoding = 0; /* tokens when they were read, summed over rows */
     for (uint32_t s = 0; s < batch->seqs; s++) {
-        if (!batch->picks[s])
-            return PM_PACE_PROMPTS; /* there is more of it */
-        read |= batch->row_start[s + 1] - batch->row_start[s] > 1 + batch->drafts[s];
+        const uint32_t first = batch->row_start[s], rows = batch->row_start[s + 1] - first;
+        const bool reads = !batch->picks[s] || rows > 1 + batch->drafts[s];
+        *(reads ? &prompts : &decoding) += (uint64_t)rows * (batch->positions[first] + rows);
+        step.prompt_rows += reads ? rows : 0;
+        step.end &= batch->picks[s] != 0; /* else there is more of it */
     }
-    return read ? PM_PACE_PROMPTS_END : PM_PACE_ALONE;
+    step.depth = (uint32_t)(step.prompt_rows > 0 ? prompts / step.prompt_rows : decoding / step.rows);
+    return step;
 }
 
 static void note(pm_engine *e, const pm_flight *flight)
 {
     const pm_batch *batch = flight->batch;
     const double us = (double)pm_run_ns(flight->run) * 1e-3;
-    pm_pace_note(&e->pace, batch->rows, step_of(batch), us);
+    pm_pace_note(&e->pace, step_of(batch), us);
     pm_log(PM_LOG_SCHED, "step %llu: %u rows of %u sequences, %u of one at most, %u outputs: %.0f us",
            (unsigned long long)batch->step, batch->rows, batch->seqs, batch->rows_per_seq_max, batch->outs, us);
 }

@@ -20,7 +20,7 @@ static pm_result check(const pm_engine *e, const int32_t *tokens, uint32_t count
 static pm_result run(pm_engine *e, pm_sequence *sequence, pm_logits_sink *sink, void *context)
 {
     PM_TRY(pm_engine_land(e)); /* rows of requests that have ended */
-    pm_sched_set_budget(e->sched, e->max_batch_tokens, e->max_batch_tokens);
+    pm_sched_set_budget(e->sched, e->max_batch_tokens, e->max_batch_tokens, UINT32_MAX);
     pm_sched_add(e->sched, sequence);
     while (sequence->computed < sequence->token_count) {
         const pm_batch *batch = pm_sched_pick(e->sched);

@@ -1,4 +1,5 @@
 /* sched/pick.c - the rows of a step. */
+#include "sched/depth.h"
 #include "sched/scheduler_impl.h"
 
 #define NOWHERE UINT32_MAX
@@ -27,6 +28,14 @@ uint32_t pm_sched_decoding(const pm_sched *sched)
     for (uint32_t i = 0; i < sched->running_count; i++)
         rows += decodes(sched->running[i]) ? 1 + sched->running[i]->drafts : 0;
     return rows;
+}
+
+bool pm_sched_has_prompts(const pm_sched *sched)
+{
+    for (uint32_t i = 0; i < sched->running_count; i++)
+        if (lacking(sched->running[i]) > 0 && !decodes(sched->running[i]))
+            return true;
+    return sched->waiting_count > 0;
 }
 
 static uint32_t first_logits(const pm_sequence *sequence)
@@ -172,12 +181,25 @@ static bool reads_prompt(const pm_sched *sched, const pm_sequence *sequence)
     return !pm_sched_in_batch(sched, sequence) && lacking(sequence) > 0;
 }
 
+/* Rows of the sequence that `left` is enough for, and what it leaves when `more` are taken. */
+static uint32_t rows_for(uint32_t left, const pm_sequence *sequence, uint32_t depth)
+{
+    return pm_depth_rows(left, sequence->scheduled, depth);
+}
+
+static uint32_t take_rows(uint32_t left, const pm_sequence *sequence, uint32_t depth, uint32_t more)
+{
+    return left - pm_sched_min(left, pm_depth_count(more, sequence->scheduled, depth));
+}
+
 /* In order of rank each has what it lacks, except that one which cannot end in this step
  * leaves half to those after it, so that a short prompt need not wait for a long one; what
- * they do not want goes back to it. */
+ * they do not want goes back to it. Depth counts only beside others that decode. */
 static void share_rows(pm_sched *sched)
 {
+    const uint32_t depth = sched->batch->rows > 0 ? sched->prompt_depth : UINT32_MAX;
     uint32_t left = prompt_budget(sched);
+    bool first = true;
     for (uint32_t i = 0; i < sched->running_count; i++) {
         pm_sequence *sequence = sched->running[i];
         sched->shares[i] = 0;
@@ -185,16 +207,20 @@ static void share_rows(pm_sched *sched)
             continue;
         pm_sched_cut_drafts(sequence, 0); /* one that decodes and found no page for them */
         pm_sched_adopt_late(sched, sequence);
-        const uint32_t lack = lacking(sequence);
-        sched->shares[i] = lack <= left ? lack : left - left / 2;
-        left -= sched->shares[i];
+        const uint32_t lack = lacking(sequence), most = rows_for(left, sequence, depth);
+        sched->shares[i] = lack <= most ? lack : rows_for(left - left / 2, sequence, depth);
+        if (first && sched->shares[i] == 0)
+            sched->shares[i] = 1;
+        first = false;
+        left = take_rows(left, sequence, depth, sched->shares[i]);
     }
     for (uint32_t i = 0; left > 0 && i < sched->running_count; i++) {
         if (sched->shares[i] == 0)
             continue;
-        const uint32_t more = pm_sched_min(left, lacking(sched->running[i]) - sched->shares[i]);
+        const pm_sequence *sequence = sched->running[i];
+        const uint32_t more = pm_sched_min(rows_for(left, sequence, depth), lacking(sequence) - sched->shares[i]);
         sched->shares[i] += more;
-        left -= more;
+        left = take_rows(left, sequence, depth, more);
     }
 }
 

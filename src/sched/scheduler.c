@@ -48,6 +48,7 @@ pm_result pm_sched_create(const pm_sched_params *params, pm_sched **out)
     if (params->key.word[0] == 0 && params->key.word[1] == 0)
         sched->params.key = pm_prefix_key_draw();
     sched->budget_rows = sched->prompt_rows = params->max_batch_tokens;
+    sched->prompt_depth = UINT32_MAX;
     const pm_result result = create_parts(sched);
     if (result != PM_OK) {
         pm_sched_destroy(sched);
@@ -87,11 +88,13 @@ void pm_sched_set_now(pm_sched *sched, uint64_t now_ns)
     sched->now_ns = now_ns;
 }
 
-void pm_sched_set_budget(pm_sched *sched, uint32_t rows, uint32_t prompt_rows)
+void pm_sched_set_budget(pm_sched *sched, uint32_t rows, uint32_t prompt_rows, uint32_t prompt_depth)
 {
+    pm_assert(prompt_depth > 0);
     const pm_sched_params *p = &sched->params;
     sched->budget_rows = rows < p->max_seqs ? p->max_seqs : pm_sched_min(rows, p->max_batch_tokens);
     sched->prompt_rows = prompt_rows;
+    sched->prompt_depth = prompt_depth;
 }
 
 /* ------------------------------------------------------------ come and go */

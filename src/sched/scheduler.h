@@ -76,12 +76,17 @@ pm_prefix_hash pm_sched_root(const pm_sched *sched, uint32_t adapter, const void
 void pm_sched_set_now(pm_sched *sched, uint64_t now_ns);
 
 /* Rows of one step: `rows` in all (clamped to [max_seqs, max_batch_tokens]), of which those
- * of prompts at most `prompt_rows` while others decode, so that their steps stay short; with 0
- * prompts wait for as long. Until set: max_batch_tokens both. */
-void pm_sched_set_budget(pm_sched *sched, uint32_t rows, uint32_t prompt_rows);
+ * of prompts at most `prompt_rows` while others decode, so that their steps stay short; rows
+ * behind more than `prompt_depth` tokens, >= 1, count for more (sched/depth.h), but of the first
+ * prompt there is always one. With 0 prompts wait for as long. Until set: max_batch_tokens both,
+ * at any depth. */
+void pm_sched_set_budget(pm_sched *sched, uint32_t rows, uint32_t prompt_rows, uint32_t prompt_depth);
 
 /* Rows that those that decode have in the batch of a pm_sched_pick() now, guesses included. */
 uint32_t pm_sched_decoding(const pm_sched *sched);
+
+/* Whether a pm_sched_pick() now might read prompts: one is running, or somebody waits. */
+bool pm_sched_has_prompts(const pm_sched *sched);
 
 /* The sequence waits. Its prompt is in tokens, and pm_sched_can_hold() it. Borrowed until
  * pm_sched_remove(). */

@@ -20,7 +20,7 @@ struct pm_sched {
     uint32_t in_flight;            /* picked with rows and not committed: the last so many steps */
     uint64_t step;                 /* of the last batch with rows */
     pm_batch *batch;               /* being picked; NULL otherwise */
-    uint32_t budget_rows, prompt_rows;
+    uint32_t budget_rows, prompt_rows, prompt_depth;
     uint64_t now_ns, serial;
     pm_sequence **running;         /* [max_seqs], in order of rank */
     uint32_t running_count, waiting_count, fork_count;

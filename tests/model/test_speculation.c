@@ -112,6 +112,31 @@ static int remove_files(void)
 static bool accept_all;            /* what was guessed counts as what the model picked */
 static uint32_t spoil;             /* every so many guesses one is another token; 0 = none */
 
+static pm_engine *watched;          /* whose draft model's turns are watched; NULL = nobody's */
+static uint64_t landed, quiet_step; /* the last step; the one that goes with prompts that the draft model reads */
+static uint32_t quiet, contested;   /* of those steps, that have landed; that had prompts which waited */
+
+static void watch(const pm_batch *batch)
+{
+    uint32_t decode = 0, read = 0;
+    if (batch->step == 0) {        /* of the draft model: its prompts are in the pass before the step is picked */
+        if (batch->rows_per_seq_max > PM_DRAFT_TOKENS_MAX + 1) {
+            quiet_step = landed + 1 + (watched->flight.batch != NULL);
+            contested += pm_sched_has_prompts(watched->sched);
+        }
+        return;
+    }
+    landed = batch->step;
+    for (uint32_t q = 0; q < batch->seqs; q++) {
+        const bool reads = !batch->picks[q] || batch->row_start[q + 1] - batch->row_start[q] > 1 + batch->drafts[q];
+        *(reads ? &read : &decode) += 1;
+    }
+    if (landed == quiet_step) {
+        assert_true(read == 0 || decode == 0);
+        quiet++;
+    }
+}
+
 void __real_pm_sampling_pick(pm_sampling *s, const pm_flight *flight, int32_t *picked);
 void __wrap_pm_sampling_pick(pm_sampling *s, const pm_flight *flight, int32_t *picked);
 
@@ -120,6 +145,8 @@ void __wrap_pm_sampling_pick(pm_sampling *s, const pm_flight *flight, int32_t *p
     static uint32_t passes;
     const pm_batch *batch = flight->batch;
     __real_pm_sampling_pick(s, flight, picked);
+    if (watched != NULL)
+        watch(batch);
     if (spoil > 0 && batch->tables[0] == &pm_request_of(batch->sequences[0])->draft_table && ++passes % spoil == 0)
         for (uint32_t out = 0; out < batch->outs; out++)
             picked[out] = (picked[out] + 1) % 1000;
@@ -165,7 +192,7 @@ static pm_engine *open_with(const char *draft_path, uint32_t seqs, uint32_t page
     pm_engine *engine = open_demo(p);
     pm_engine_describe(engine, &info);
     page_bytes = info.page_bytes;
-    engine->pace.step_us = 1e12;   /* what is guessed does not depend on how fast the machine is */
+    engine->pace.step_us = engine->pace.times = 1e12; /* what is guessed does not depend on how fast the machine is */
     return engine;
 }
 
@@ -374,6 +401,36 @@ static void a_cancel_gives_the_pages_back(void **state)
     assert_int_equal(stats_of(engine).pages_used, 0);
 }
 
+/* Requests come while others decode and have their prompts read by the draft model: no step has prompts of both, and
+ * both come to their ends. */
+static void prompts_of_both_models_take_turns(void **state)
+{
+    (void)state;
+    pm_event events[64];
+    uint32_t asked = 0;
+    watched = small;
+    quiet_step = quiet = contested = 0;
+    const pm_engine_stats before = stats_of(small);
+    landed = before.steps;
+    for (uint32_t step = 0; asked < N || pm_engine_busy(small); step++) {
+        size_t n = 0;
+        if (step % 3 == 0 && asked < N) {
+            ask(small, (pm_request_params){.max_tokens = 24, .ignore_end = true, .speculate = PM_SPECULATE_DRAFT,
+                                           .no_prefix_cache = true}, prompts[3 + asked % 2 * 4], &got[asked]);
+            asked++;
+        }
+        ok(pm_engine_step(small, events, 64, &n));
+        for (size_t i = 0; i < n; i++)
+            take_event(&events[i], got, asked);
+    }
+    watched = NULL;
+    for (uint32_t i = 2; i < N; i++)
+        same_answer(&got[i], &got[i - 2]);
+    printf("%u steps beside prompts of the draft model, %u of them with prompts that waited\n", quiet, contested);
+    assert_true(quiet > 0 && contested > 0);
+    assert_true(stats_of(small).accepted_tokens > before.accepted_tokens);
+}
+
 /* Whatever is guessed: reading prompts for it, right and wrong guesses, pages that it finds again. */
 static void steps_with_drafts_allocate_nothing(void **state)
 {
@@ -513,6 +570,7 @@ int main(void)
         cmocka_unit_test(a_cancel_gives_the_pages_back),
         cmocka_unit_test(steps_with_drafts_allocate_nothing),
         cmocka_unit_test(samples_have_the_distribution_that_they_have_without),
+        cmocka_unit_test(prompts_of_both_models_take_turns),
     };
     const struct CMUnitTest few[] = {tests[0], tests[1], tests[2], tests[4], tests[9]};
     return is_slow() ? cmocka_run_group_tests_name("speculation, the short form", few, setup, teardown)

@@ -492,7 +492,7 @@ static void a_long_prompt_stalls_nobody(void **state)
         sim_request r[N + 2] = {0};
         sim s;
         sim_init(&s, &params, r, N + 2);
-        pm_sched_set_budget(s.sched, 512, 32);
+        pm_sched_set_budget(s.sched, 512, 32, UINT32_MAX);
         for (uint32_t i = 0; i < N; i++)
             add(&s, &r[i], 16, 100, i);
         for (uint32_t k = 0; k < 5; k++)
@@ -528,7 +528,7 @@ static void prompts_leave_the_host_its_turn(void **state)
         sim_request r[3] = {0};
         sim s;
         sim_init(&s, &params, r, 2 + others);
-        pm_sched_set_budget(s.sched, 64, 4);
+        pm_sched_set_budget(s.sched, 64, 4, UINT32_MAX);
         init(&s, &r[0], 8, 30, 1);
         r[0].sequence.no_ahead = true;
         pm_sched_add(s.sched, &r[0].sequence);
@@ -562,7 +562,7 @@ static void prompts_can_be_left_out(void **state)
     step(&s);
     assert_int_equal(pm_sched_decoding(s.sched), 2);
     add(&s, &r[2], 40, 2, 3);
-    pm_sched_set_budget(s.sched, 64, 0);
+    pm_sched_set_budget(s.sched, 64, 0, UINT32_MAX);
     for (uint32_t i = 0; i < 5; i++) {
         assert_int_equal(sim_pick(&s), 2);
         sim_commit(&s);
@@ -570,6 +570,42 @@ static void prompts_can_be_left_out(void **state)
     sim_drain(&s, false);
     assert_true(r[2].first_step > r[0].ended_step);
     finish(&s, r, 3);
+}
+
+/* Rows behind pages that were found in the cache count for more beside one that decodes: so many as the whole budget,
+ * or one; with a short prompt, whose rows count for one, each has its part. Alone the depth counts for nothing. */
+static void rows_of_a_deep_prompt_count_for_more(void **state)
+{
+    (void)state;
+    enum { DEEP = 32 * PAGE, KNOWN = 4 * PAGE };
+    const pm_sched_params params = {.max_seqs = 4, .max_batch_tokens = 64, .max_outs = 4, .page_count = 200,
+                                    .page_tokens = PAGE};
+    static const struct { uint32_t budget, rows; } cases[] = {{32, 4}, {16, 2}, {7, 1}, {1, 1}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        sim_request r[4] = {0};
+        sim s;
+        sim_init(&s, &params, r, 4);
+        add(&s, &r[0], DEEP + 4, 1, 5);    /* leaves its pages */
+        sim_drain(&s, false);
+        add(&s, &r[1], 8, 60, 1);
+        step(&s);
+        pm_sched_set_budget(s.sched, 64, cases[i].budget, KNOWN);
+        add(&s, &r[2], DEEP + 40, 1, 5);   /* begins like the first */
+        assert_int_equal(sim_pick(&s), 1 + cases[i].rows);
+        sim_commit(&s);
+        assert_int_equal(r[2].sequence.cached_tokens, DEEP);
+        add(&s, &r[3], 64, 1, 6);
+        const uint32_t both = sim_pick(&s) - 1, shallow = r[3].sequence.scheduled;
+        sim_commit(&s);
+        assert_true(both > shallow && (both - shallow - 1) * 8 + shallow <= cases[i].budget);
+        assert_true(shallow > 0 || cases[i].budget <= 8);
+        sim_cancel(&s, &r[1]);             /* nobody decodes any more */
+        pm_sched_set_budget(s.sched, 64, 1, 1);
+        assert_int_equal(sim_pick(&s), pm_sched_decoding(s.sched) + 64);
+        sim_commit(&s);
+        sim_drain(&s, false);
+        finish(&s, r, 4);
+    }
 }
 
 /* ---------------------------------------------------------------- fairness */
@@ -712,6 +748,7 @@ int main(void)
         cmocka_unit_test(a_long_prompt_stalls_nobody),
         cmocka_unit_test(prompts_leave_the_host_its_turn),
         cmocka_unit_test(prompts_can_be_left_out),
+        cmocka_unit_test(rows_of_a_deep_prompt_count_for_more),
         cmocka_unit_test(a_higher_priority_goes_first),
         cmocka_unit_test(age_outweighs_priority),
         cmocka_unit_test(light_ones_pass_a_heavy_one_but_not_for_ever),

@@ -128,7 +128,7 @@ static void disturb(sim *s, const scene *c, sim_request *requests, uint32_t adde
     if (c->cancels && r != NULL && chance(40))
         sim_cancel(s, r);
     if (c->budgets && chance(10))
-        pm_sched_set_budget(s->sched, rng(64), rng(32));
+        pm_sched_set_budget(s->sched, rng(64), rng(32), 1 + rng(64));
     if (c->losses && chance(60))
         sim_lose(s);
     for (uint32_t i = 0; c->drafts && i < added; i++)
