@@ -74,3 +74,12 @@ void pm_sched_check(const pm_sched *sched)
     check_running(sched);
     check_waiting(sched);
 }
+
+void pm_sched_debug_check(const pm_sched *sched)
+{
+#ifdef NDEBUG
+    (void)sched;
+#else
+    pm_sched_check(sched);
+#endif
+}

@@ -287,22 +287,27 @@ static bool waits_for_host(const pm_sched *sched)
     return waits;
 }
 
-const pm_batch *pm_sched_pick(pm_sched *sched)
+static void pick(pm_sched *sched)
 {
-    pm_assert(sched->in_flight <= 1);
-    begin(sched);
-    const pm_batch *batch = sched->batch;
     while (sched->deadline_head != NULL && sched->deadline_head->deadline_ns <= sched->now_ns)
         pm_sched_end(sched, sched->deadline_head, PM_SEQ_EXPIRED);
-    if (waits_for_host(sched)) {
-        finish(sched);
-        return batch;
-    }
+    if (waits_for_host(sched))
+        return;
     pm_sched_make_room(sched);
     pick_decoding(sched);
     if (!sched->gave_way)
         pm_sched_admit(sched);
     pick_prompts(sched);
+}
+
+const pm_batch *pm_sched_pick(pm_sched *sched)
+{
+    pm_assert(sched->in_flight <= 1);
+    pm_sched_debug_check(sched);
+    begin(sched);
+    const pm_batch *batch = sched->batch;
+    pick(sched);
     finish(sched);
+    pm_sched_debug_check(sched);
     return batch;
 }

@@ -224,6 +224,7 @@ void pm_sched_reset(pm_sched *sched)
         pm_sched_wait(sched, sequence);
     }
     pm_kv_pages_forget(sched->pages);
+    pm_sched_debug_check(sched);
 }
 
 /* --------------------------------------------------------------- reports */

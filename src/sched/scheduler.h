@@ -21,7 +21,8 @@
  *
  *     pick 1 | submit 1 | pick 2 | submit 2 | wait 1, commit 1, append | pick 3 | ...
  *
- * Invariants (pm_sched_check()): a sequence is in the running list, the waiting queue or its
+ * Invariants (pm_sched_check(), on in debug builds before and after each pick, so after every call that
+ * came between, and after a reset): a sequence is in the running list, the waiting queue or its
  * parent's list of forks, just one; only running sequences hold pages; running and waiting
  * are in order of rank; each page's references are those of the tables that hold it.
  * Cost: pick and commit are O(running + rows), nothing allocates after create.

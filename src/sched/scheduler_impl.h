@@ -87,6 +87,9 @@ bool pm_sched_grow(pm_sched *sched, pm_sequence *sequence, uint32_t token_count)
 void pm_sched_make_room(pm_sched *sched);
 void pm_sched_undo_swaps(pm_sched *sched); /* of a batch that has no rows */
 
+/* check.c: the invariants, only where a debug build asks for it. */
+void pm_sched_debug_check(const pm_sched *sched);
+
 static inline bool pm_sched_in_batch(const pm_sched *sched, const pm_sequence *sequence)
 {
     return sequence->step == sched->step + 1;
