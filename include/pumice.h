@@ -487,7 +487,7 @@ typedef struct pm_request_params {
     uint32_t max_tokens;           /* generated tokens; 0 = up to the context */
     bool ignore_end;               /* go on after an end token */
     pm_sample_params sample;
-    uint32_t n;                    /* answers, which share the prompt's pages; <= max_seqs; 0 = 1. Answer i
+    uint32_t n;                    /* answers, which share the prompt's pages; <= max_seqs and max_queue; 0 = 1. Answer i
                                       draws with seed + i. */
     uint32_t min_tokens;           /* no end token and no stop token before so many */
     const char *const *stop;       /* [stop_count] UTF-8; the answer ends before the first that appears */

@@ -82,6 +82,9 @@ static pm_result check(const pm_request_params *p, uint32_t vocab, const pm_requ
         return pm_fail(PM_ERR_ARG, "a prompt of %zu bytes without a pointer", p->prompt_len);
     if (p->n > limits->max_seqs)
         return pm_fail(PM_ERR_ARG, "n is %u, expected at most the %u sequences of the engine", p->n, limits->max_seqs);
+    if (p->n > limits->max_queue)
+        return pm_fail(PM_ERR_ARG, "n is %u, expected at most the %u answers that can be queued and running", p->n,
+                       limits->max_queue);
     if (p->priority < -PM_PRIORITY_MAX || p->priority > PM_PRIORITY_MAX)
         return pm_fail(PM_ERR_ARG, "priority is %d, expected -%d to %d", p->priority, PM_PRIORITY_MAX, PM_PRIORITY_MAX);
     if (p->stop_token_count > PM_STOP_TOKENS_MAX)

@@ -38,7 +38,7 @@ typedef struct pm_request_limits {
     uint32_t context;              /* tokens of one sequence */
     uint32_t pool;                 /* KV tokens of all pages */
     uint32_t page_tokens;
-    uint32_t max_seqs, vocab;      /* vocab: of logits */
+    uint32_t max_seqs, max_queue, vocab; /* vocab: of logits */
     bool draft;                    /* there is a draft model */
 } pm_request_limits;
 

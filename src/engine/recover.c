@@ -22,9 +22,11 @@ static pm_result reopen(pm_engine *e)
     return result;
 }
 
+/* tell: those that are known; what has been submitted since goes on, and events have room for no more. Else all. */
 static void end_all(pm_engine *e, bool tell)
 {
-    pm_engine_admit(e);
+    if (!tell)
+        pm_engine_admit(e);
     while (e->requests != NULL) {
         if (tell)
             pm_engine_finish(e, e->requests, PM_FINISH_ERROR, PM_ERR_LOST);

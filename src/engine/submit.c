@@ -13,6 +13,7 @@ static pm_request_limits limits_of(const pm_engine *e)
         .pool = e->pages * e->model.layout.page_tokens,
         .page_tokens = e->model.layout.page_tokens,
         .max_seqs = e->max_seqs,
+        .max_queue = e->max_queue,
         .vocab = e->model.hparams.vocab,
         .draft = e->params.draft_path != NULL,
     };

@@ -107,12 +107,13 @@ void pm_sched_start_now(pm_sched *sched, pm_sequence *sequence, const pm_sched_s
     pm_assert(grown);
     pm_sched_leave_parent(sched, sequence);
     pm_sched_run(sched, sequence);
-    sequence->computed = sequence->scheduled = sequence->cached_tokens = start->cached;
+    sequence->computed = sequence->scheduled = start->cached;
     if (!swapped) {
         sched->stats.prompt_tokens += sequence->token_count;
         sched->stats.cached_tokens += start->cached;
     }
     if (sequence->admitted_ns == 0) {
+        sequence->cached_tokens = start->cached;
         sequence->admitted_ns = sched->now_ns > 0 ? sched->now_ns : 1;
         sched->stats.queue_ns += sched->now_ns - sequence->arrival_ns;
         sched->stats.admissions++;
@@ -167,7 +168,8 @@ void pm_sched_adopt_late(pm_sched *sched, pm_sequence *sequence)
         return;
     pm_kv_pages_adopt(sched->pages, table, from, found);
     sched->stats.cached_tokens += found * page_tokens;
-    sequence->cached_tokens += found * page_tokens;
+    if (sequence->preemptions == 0) /* else they may be what it has read itself */
+        sequence->cached_tokens += found * page_tokens;
     if (sequence->computed == sequence->scheduled)
         sequence->computed += found * page_tokens;
     sequence->scheduled += found * page_tokens;

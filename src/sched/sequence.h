@@ -48,7 +48,7 @@ typedef struct pm_sequence {
     uint32_t computed, scheduled;  /* see above; computed <= scheduled */
     uint32_t picked;               /* tokens being picked: 0, 1, or 2 between two picks */
     uint32_t drafts;               /* the last tokens are guesses; they are checked in one step */
-    uint32_t cached_tokens;        /* of the last admission: taken from cache, parent or swap */
+    uint32_t cached_tokens;        /* of the first admission: taken from cache or parent; what it lost and found again is not */
     uint32_t preemptions;          /* of this sequence */
     uint32_t epoch;                /* of its pages: rows picked in an earlier one have lost their KV */
     uint32_t passed;               /* times that a later one was admitted first */

@@ -541,6 +541,22 @@ static void parameters_out_of_range_are_refused_by_name(void **state)
     refuse((pm_request_params){.draft_tokens = 8}, "draft_tokens");
 }
 
+/* More answers than the queue has room for would be told to come again for ever. */
+static void answers_that_no_queue_holds_are_refused(void **state)
+{
+    (void)state;
+    uint64_t id = 0;
+    pm_engine *engine = open_demo((pm_engine_params){.max_seqs = 4, .max_queue = 2, .max_context_tokens = 256});
+    pm_request_params p = {.prompt = "a", .prompt_len = 1, .max_tokens = 2, .n = 3};
+    assert_int_equal(pm_request_submit(engine, &p, &id), PM_ERR_ARG);
+    assert_non_null(strstr(pm_error_message(), "n is 3, expected at most the 2 answers"));
+    p.n = 2;
+    ok(pm_request_submit(engine, &p, &id));
+    p.n = 1;
+    assert_int_equal(pm_request_submit(engine, &p, &id), PM_ERR_FULL);
+    pm_engine_destroy(engine);
+}
+
 /* After one of each kind, steps with all kinds allocate nothing. */
 static void steps_allocate_nothing(void **state)
 {
@@ -575,6 +591,7 @@ int main(void)
         cmocka_unit_test(evictions_are_counted),
         cmocka_unit_test(deadlines_and_cancels_end_all_answers_once),
         cmocka_unit_test(parameters_out_of_range_are_refused_by_name),
+        cmocka_unit_test(answers_that_no_queue_holds_are_refused),
         cmocka_unit_test_setup_teardown(steps_allocate_nothing, NULL, close_shared),
     };
     return cmocka_run_group_tests_name("serving", tests, NULL, NULL);

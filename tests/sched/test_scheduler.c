@@ -152,6 +152,32 @@ static void swapped_pages_are_not_computed_again(void **state)
     preempt(8, true);
 }
 
+/* What a sequence had computed itself is not told as found in the cache, when it gave way in its prompt and came back
+ * by swap or by name. */
+static void what_came_back_was_not_cached(void **state)
+{
+    (void)state;
+    pm_sched_params params = {.max_seqs = 2, .max_batch_tokens = 16, .max_outs = 2, .page_count = 10,
+                              .page_tokens = PAGE};
+    for (; params.swap_slots <= 10; params.swap_slots += 10) {
+        sim_request r[2] = {0};
+        sim s;
+        sim_init(&s, &params, r, 2);
+        add(&s, &r[0], 8 * PAGE, 4, 1);
+        step(&s);
+        step(&s);
+        assert_int_equal(r[0].sequence.computed, 32);
+        init(&s, &r[1], 8 * PAGE, 2, 2);
+        r[1].sequence.priority = 5;
+        pm_sched_add(s.sched, &r[1].sequence); /* takes its place */
+        sim_drain(&s, false);
+        assert_int_equal(r[0].sequence.preemptions, 1);
+        assert_true((stats_of(&s).swapped_in > 0) == (params.swap_slots > 0));
+        assert_int_equal(r[0].sequence.cached_tokens, 0);
+        finish(&s, r, 2);
+    }
+}
+
 static void one_that_outgrows_the_pool_ends_alone(void **state)
 {
     (void)state;
@@ -730,6 +756,7 @@ int main(void)
         cmocka_unit_test(no_memory_is_an_error_not_a_crash),
         cmocka_unit_test(youngest_gives_way_and_says_the_same),
         cmocka_unit_test(swapped_pages_are_not_computed_again),
+        cmocka_unit_test(what_came_back_was_not_cached),
         cmocka_unit_test(one_that_outgrows_the_pool_ends_alone),
         cmocka_unit_test(a_known_prefix_is_not_computed_again),
         cmocka_unit_test(the_same_prompt_again_costs_one_row),
