@@ -240,7 +240,7 @@ static int measure_shared(pm_engine *engine, cJSON *array)
 }
 
 /* The pace of others with and without a long prompt beside them; first all at once, for drivers that compile a
- * kernel when it first runs. */
+ * kernel when it first runs. With a draft model it goes on behind the prompt, which that reads then. */
 static int measure_stall(pm_engine *engine, cJSON *array)
 {
     load_request *requests = must(calloc(seqs, sizeof(*requests)));
@@ -253,8 +253,8 @@ static int measure_stall(pm_engine *engine, cJSON *array)
         for (uint32_t i = 0; i < count; i++)
             requests[i] = (load_request){.prompt_tokens = 8, .generate_tokens = generate_tokens, .fresh = true};
         if (pass != 1)
-            requests[seqs - 1] = (load_request){.at_s = 1e-3, .prompt_tokens = stall_tokens, .generate_tokens = 1,
-                                                .fresh = true};
+            requests[seqs - 1] = (load_request){.at_s = 1e-3, .prompt_tokens = stall_tokens, .fresh = true,
+                                                .generate_tokens = engine_opts.draft != NULL ? generate_tokens : 1};
         code = run_load(engine, pass == 0 ? "warm" : pass == 1 ? "alone" : "stalled", requests, count, array, &result);
         if (code != EXIT_OK)
             break;
