@@ -27,6 +27,7 @@
 #include "address.glsl"
 #include "push_attention.h"
 #include "softmax_part.glsl"
+#include "store_quad.glsl"
 #include "weight_bits.glsl"
 
 #define LANES 8u
@@ -111,16 +112,28 @@ void value_of(uint page, uint kv_head, uint e, uint token, out vec4 value[2])
 #endif
 }
 
+struct Sequence {
+    uint index;
+    uint start, end;               // its rows of the batch
+    uint kv_len;
+};
+
+// The sequence of a row.
+Sequence sequence_of(uint row)
+{
+    const uint s = U32In(p.row_seq).v[row];
+    return Sequence(s, U32In(p.row_start).v[s], U32In(p.row_start).v[s + 1], U32In(p.kv_len).v[s]);
+}
+
 // One pass over the tiles for rows first .. first + count - 1, all of sequence s.
-void attend(uint s, uint first, uint count)
+void attend(Sequence s, uint first, uint count)
 {
     const uint lane = gl_SubgroupInvocationID;
     const uint head = gl_WorkGroupID.x * HEADS;
     const uint kv_head = head / (p.heads / p.kv_heads);
-    const uint start = U32In(p.row_start).v[s], n = U32In(p.row_start).v[s + 1] - start;
-    const uint past = U32In(p.kv_len).v[s] - n - start; // keys before row r of the batch: past + r
+    const uint past = s.kv_len - s.end; // keys before row r of the batch: past + r
     const uint page_texels = p.page_bytes / 16u;
-    U32In table = U32In(advance(p.block_tables, s, p.table_stride * 4u));
+    U32In table = U32In(advance(p.block_tables, s.index, p.table_stride * 4u));
 
     float most[QUERIES];
     precise float total[QUERIES];
@@ -229,12 +242,12 @@ void attend(uint s, uint first, uint count)
         all += subgroupShuffle(all, lane ^ 2u);
         all += subgroupShuffle(all, lane ^ 4u);
         if (r < count) { // no continue: Mesa 22.3 would leave the loop rolled, and the sums in memory
-            F32Out to_row = F32Out(advance(p.out_, first + r, p.out_stride * 4u));
+            U64Out to_row = U64Out(advance(p.out_, first + r, p.out_stride * 4u));
             [[unroll]] for (uint k = 0; k < PARTS; k++) {
                 const uint e = k * LANES + lane;
                 if (e < EIGHTS) {
-                    [[unroll]] for (uint j = 0; j < 8; j++)
-                        to_row.v[h * HEAD_DIM + 8 * e + j] = sum[(i * PARTS + k) * 2 + j / 4][j % 4] / all;
+                    [[unroll]] for (uint j = 0; j < 2; j++)
+                        store_quad(to_row, h * QUADS + 2 * e + j, sum[(i * PARTS + k) * 2 + j] / all);
                 }
             }
         }
@@ -251,10 +264,13 @@ void main()
 {
     const uint rows = U32In(p.rows).v[0];
     const uint begin = gl_WorkGroupID.y * ROWS, end = min(begin + ROWS, rows);
+    const uint last = max(rows, 1) - 1;
+    Sequence s = sequence_of(min(begin, last)); // before the loop: rmsnorm_texels.comp
     for (uint next = begin; next < end;) {
-        const uint first = min(next, max(rows, 1) - 1); // see attention.comp
-        const uint s = U32In(p.row_seq).v[first];
-        const uint count = min(end, U32In(p.row_start).v[s + 1]) - first;
+        const uint first = min(next, last); // see attention.comp
+        if (ROWS > 1 && next > begin)
+            s = sequence_of(first);
+        const uint count = min(end, s.end) - first;
         attend(s, first, count);
         next += count;
     }

@@ -1,4 +1,4 @@
-/* push_argmax.h - push constants of argmax.comp. */
+/* push_argmax.h - push constants of argmax*.comp. */
 #ifndef PM_PUSH_ARGMAX_H
 #define PM_PUSH_ARGMAX_H
 #include "pm_shared.h"

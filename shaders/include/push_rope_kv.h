@@ -1,4 +1,4 @@
-/* push_rope_kv.h - push constants of rope_kv.comp. */
+/* push_rope_kv.h - push constants of rope_kv*.comp. */
 #ifndef PM_PUSH_ROPE_KV_H
 #define PM_PUSH_ROPE_KV_H
 #include "pm_shared.h"

@@ -1,4 +1,4 @@
-/* push_swiglu.h - push constants of swiglu.comp. */
+/* push_swiglu.h - push constants of swiglu*.comp. */
 #ifndef PM_PUSH_SWIGLU_H
 #define PM_PUSH_SWIGLU_H
 #include "pm_shared.h"

@@ -203,9 +203,10 @@ static const char *cut_texels(const pm_vk_caps *caps, const pm_attention *a, pm_
     const char *lacks = whole_heads(a);
     pm_vk_texels texels[2];
     texels_of(a, texels);
-    if (!(caps->bits & PM_CAP_BIT(SUBGROUP)) || caps->subgroup_min < 8 || a->q_stride % 4 != 0 ||
+    if (!(caps->bits & PM_CAP_BIT(SUBGROUP)) || !(caps->bits & PM_CAP_BIT(INT64)) || caps->subgroup_min < 8 ||
+        a->q_stride % 4 != 0 || a->out_stride % 4 != 0 ||
         !pm_vk_texels_fit(caps, texels[0]) || !pm_vk_texels_fit(caps, texels[1]))
-        return "buffer textures that hold pages and q, and subgroups of 8 with shuffle";
+        return "buffer textures that hold pages and q, subgroups of 8 with shuffle, and 64-bit integers";
     if (a->layout.page_tokens < 8 || TILE % a->layout.page_tokens != 0)
         return "pages of 8, 16 or 32 tokens";
     if (lacks != NULL)

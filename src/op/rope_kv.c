@@ -1,9 +1,24 @@
 /* op/rope_kv.c - rotate Q and K by position, store K and V in their pages. */
 #include "op/rope_kv.h"
 
+#include "op/texels.h"
 #include "push_rope_kv.h"
 
 #include <stdio.h>
+
+/* The pipeline of a device and shape, and the textures that it reads. module: room for its name. */
+static pm_vk_pipeline_key key_of(const pm_vk_caps *caps, const pm_rope_kv *r, char module[32], pm_vk_texels *texels)
+{
+    const pm_slice read[] = {r->qkv, r->table};
+    if (r->layout.type == PM_KV_F16 && r->rotary_dim % 8 == 0 && r->qkv_stride % 4 == 0 && pm_op_texels(caps, read, 2, texels))
+        return (pm_vk_pipeline_key){.module = "rope_kv_texels_f16", .spec_count = 1, .spec = {{PM_SPEC_ROPE_NEOX, r->neox}},
+                                    .push_bytes = sizeof(pm_push_rope_kv), .texels = 2};
+    snprintf(module, 32, "rope_kv_%s", pm_kv_type_name(r->layout.type));
+    /* On a CPU driver one subgroup: each more is a coroutine that every barrier leaves and enters. */
+    return (pm_vk_pipeline_key){.module = module, .spec_count = 2,
+                                .spec = {{PM_SPEC_LOCAL_X, caps->is_cpu ? 8 : 32}, {PM_SPEC_ROPE_NEOX, r->neox}},
+                                .push_bytes = sizeof(pm_push_rope_kv)};
+}
 
 pm_result pm_rope_kv_record(pm_vk_recorder *recorder, const pm_rope_kv *r)
 {
@@ -12,17 +27,7 @@ pm_result pm_rope_kv_record(pm_vk_recorder *recorder, const pm_rope_kv *r)
     pm_assert(r->rotary_dim % 2 == 0 && r->rotary_dim <= layout->head_dim);
     pm_assert(r->qkv_stride >= (r->heads + 2 * layout->kv_heads) * layout->head_dim);
     pm_assert(!pm_kv_type_has_scales(layout->type) || layout->head_dim % PM_KV_BLOCK == 0);
-    char module[32];
-    snprintf(module, sizeof(module), "rope_kv_%s", pm_kv_type_name(layout->type));
     pm_vk_device *device = pm_vk_recorder_device(recorder);
-    /* On a CPU driver one subgroup: each more is a coroutine that every barrier leaves and enters. */
-    const uint32_t lanes = pm_vk_device_caps(device)->is_cpu ? 8 : 32;
-    const pm_vk_pipeline_key key = {
-        .module = module,
-        .spec_count = 2,
-        .spec = {{PM_SPEC_LOCAL_X, lanes}, {PM_SPEC_ROPE_NEOX, r->neox}},
-        .push_bytes = sizeof(pm_push_rope_kv),
-    };
     const pm_push_rope_kv push = {
         .qkv = pm_slice_address(r->qkv),
         .table = pm_slice_address(r->table),
@@ -49,6 +54,8 @@ pm_result pm_rope_kv_record(pm_vk_recorder *recorder, const pm_rope_kv *r)
                  r->rows_max * pm_kv_page_bytes(layout) / layout->page_tokens,
         .flops = (uint64_t)r->rows_max * (r->heads + layout->kv_heads) * r->rotary_dim * 3,
     };
+    char module[32];
+    const pm_vk_pipeline_key key = key_of(pm_vk_device_caps(device), r, module, dispatch.texels);
     PM_TRY(pm_vk_pipeline_get(device, &key, &dispatch.pipeline));
     return pm_vk_record(recorder, &dispatch);
 }

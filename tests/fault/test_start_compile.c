@@ -148,13 +148,13 @@ static void an_engine_that_lacks_a_kernel_says_which(void **state)
     static char said[65536];
     pm_engine *engine = NULL;
     for (size_t i = 0; i < pm_shader_count; i++)
-        if (strcmp(pm_shader_table[i].name, "swiglu") == 0)
+        if (strcmp(pm_shader_table[i].name, "embedding_q8_0") == 0)
             refused = &pm_shader_table[i];
     assert_non_null(refused);
     assert_int_equal(create_engine(PM_WARM_UP_KERNELS, &engine, said, sizeof(said)), PM_ERR_UNSUP);
     refused = NULL;
-    assert_non_null(strstr(pm_error_message(), "gets swiglu of type f32 wrong"));
-    assert_non_null(strstr(pm_error_message(), "it does not compile: swiglu"));
+    assert_non_null(strstr(pm_error_message(), "gets embedding of type q8_0 wrong"));
+    assert_non_null(strstr(pm_error_message(), "it does not compile: embedding_q8_0"));
 }
 
 int main(void)

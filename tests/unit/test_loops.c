@@ -127,7 +127,7 @@ static void contexts_are_read_to_their_end(void **state)
     }
     printf("attention: %u splits at most\n", splits_most);
     pm_vk_caps texels = cpu;
-    texels.bits = PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS);
+    texels.bits = PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS) | PM_CAP_BIT(INT64);
     texels.texels_max = 1u << 27;
     uint32_t of_textures = 0;
     while (strcmp(pm_attention_variant(of_textures), "texels") != 0)
