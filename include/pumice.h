@@ -757,11 +757,22 @@ typedef struct pm_tune_summary {
  *
  * The winners are kept beside the pipeline cache, for this device, driver and build: engines use them from
  * their next start, except where they are deterministic, where PUMICE_VARIANT forces a variant, and with
- * PUMICE_TUNE=0. What was found for other shapes is kept.
+ * PUMICE_TUNE=0. What was found for other shapes is kept. What ships for the device's family (pm_tune_list()) is
+ * usual there: it is raced, and gives way to a winner.
  * Errors: as pm_engine_create()'s about files and devices; PM_ERR_ARG, PM_ERR_STATE (PUMICE_CACHE=0; kernels or
  * capabilities are forced by PUMICE_VARIANT, PUMICE_SUBGROUP, PUMICE_CAPS), PM_ERR_IO. */
 PM_MUST_USE pm_result pm_tune(const pm_tune_params *params, pm_tune_sink *sink, void *context,
                               pm_tune_summary *summary);
+
+/* source: "tuned", or the family of devices that the choice ships for ("AMD RDNA 3 and 4 by RADV"); choice: a line as
+ * the file of pm_tune() has it, "matmul iq4_nl 0x0 rows 1-1: rows1 lanes 0 slices 0", 0x0 for every shape. Both last
+ * for the call. Returns false to stop. */
+typedef bool pm_tune_list_sink(void *context, const char *source, const char *choice);
+
+/* What engines take on the device in place of their usual choices, in the order in which they look: what pm_tune() kept
+ * (PUMICE_TUNE=0: nothing), then what ships for the device's family (PUMICE_PRESETS=0: nothing). device: as in
+ * pm_engine_params. Errors: as pm_engine_create()'s about devices. */
+PM_MUST_USE pm_result pm_tune_list(const char *device, pm_tune_list_sink *sink, void *context);
 
 #if defined(__GNUC__) || defined(__clang__)
 #pragma GCC visibility pop

@@ -8,12 +8,13 @@
 static const char *model, *device;
 static uint32_t kv_type;
 static float seconds = PM_TUNE_SECONDS;
-static bool as_json;
+static bool as_json, as_list;
 static const arg tune_args[] = {
     {"--model", "-m", ARG_TEXT, &model, 0, 0, "FILE", "GGUF model file (default: shapes and types that are common)"},
     {"--device", NULL, ARG_TEXT, &device, 0, 0, "D", "index, part of the name or UUID (see pumice devices)"},
     {"--kv-type", NULL, ARG_CHOICE, &kv_type, 0, 0, "f16|f32|q8_0|q4_0", "numbers of the KV pages (default f16)"},
     {"--seconds", NULL, ARG_FLOAT, &seconds, 0.1, PM_TUNE_SECONDS, "S", "of measuring (default 60, the most)"},
+    {"--list", NULL, ARG_FLAG, &as_list, 0, 0, NULL, "measure nothing: print what replaces the usual kernels here, and where it is from"},
     {"--json", NULL, ARG_FLAG, &as_json, 0, 0, NULL, "the table as JSON on stdout"},
     {0},
 };
@@ -84,12 +85,41 @@ static void print_summary(const pm_tune_summary *s)
         printf("the time did not reach the others, which stay as they were\n");
 }
 
+/* context: the JSON array, NULL for text. */
+static bool on_choice(void *context, const char *source, const char *choice)
+{
+    if (context == NULL) {
+        printf("%-26s %s\n", source, choice);
+        return true;
+    }
+    cJSON *o = must(cJSON_CreateObject());
+    cJSON_AddStringToObject(o, "source", source);
+    cJSON_AddStringToObject(o, "choice", choice);
+    cJSON_AddItemToArray(context, o);
+    return true;
+}
+
+static int list(void)
+{
+    cJSON *choices = as_json ? must(cJSON_CreateArray()) : NULL;
+    const pm_result result = pm_tune_list(device, on_choice, choices);
+    if (result != PM_OK) {
+        cJSON_Delete(choices);
+        return fail("tune");
+    }
+    if (as_json)
+        print_json(choices);
+    return EXIT_OK;
+}
+
 int tune_main(int argc, char **argv)
 {
     const args_spec spec = {"tune", "find the fastest kernels for a model on this device", {tune_args}};
     const int code = args_parse(&spec, argc, argv);
     if (code >= 0)
         return code;
+    if (as_list)
+        return list();
     interrupts_catch();
     const pm_tune_params params = {.model_path = model, .device = device, .kv_type = (pm_kv_type)kv_type,
                                    .seconds = seconds, .progress = on_progress};

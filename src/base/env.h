@@ -17,6 +17,7 @@
     X(CACHE,    "PUMICE_CACHE",    "0: neither read nor write the pipeline cache on disk")         \
     X(VERIFY,   "PUMICE_VERIFY",   "0: no self-test of the kernels when an engine starts")         \
     X(TUNE,     "PUMICE_TUNE",     "0: do not use what pumice tune found best on the device")          \
+    X(PRESETS,  "PUMICE_PRESETS",  "0: do not use the choices that ship for families of devices")      \
     X(SUBGROUP, "PUMICE_SUBGROUP", "subgroup size to ask the driver for, where it has a choice")
 
 typedef enum pm_env {

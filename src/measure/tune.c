@@ -4,6 +4,7 @@
 #include "base/alloc.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "op/preset.h"
 
 #include <stdio.h>
 
@@ -265,11 +266,17 @@ pm_result pm_tune_measure(pm_vk_device *device, const pm_tune_model *model, cons
     pm_tuner *t = pm_alloc(1, sizeof(*t), "tuning");
     if (t == NULL)
         return PM_ERR_NOMEM;
+    pm_choices presets = {0};
     *t = (pm_tuner){.device = device, .caps = pm_vk_device_caps(device), .model = model, .params = params, .sink = sink,
                  .context = context, .choices = choices, .summary = summary, .start_ns = pm_clock_ns()};
     pm_assert(t->caps->choices == NULL);
     t->end_ns = t->start_ns + (uint64_t)(seconds * (1e9 * MEASURED)); /* what runs then has to end */
-    const pm_result result = run(t);
+    pm_result result = pm_presets_append(pm_vk_device_info(device)->driver, t->caps, &presets);
+    pm_vk_device_choose(device, &presets);
+    if (result == PM_OK)
+        result = run(t);
+    pm_vk_device_choose(device, NULL);
+    pm_choices_finish(&presets);
     summary->seconds = (double)(pm_clock_ns() - t->start_ns) * 1e-9;
     pm_free(t);
     return result;

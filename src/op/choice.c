@@ -1,4 +1,4 @@
-/* op/choice.c - what tuning found best on a device, where the ops' tables leave a choice. */
+/* op/choice.c - what is best on a device, where the ops' tables leave a choice. */
 #include "op/choice.h"
 
 #include "base/alloc.h"
@@ -38,9 +38,8 @@ void pm_choices_drop(pm_choices *choices, const pm_choice *key)
     choices->count = kept;
 }
 
-pm_result pm_choices_add(pm_choices *choices, const pm_choice *choice)
+pm_result pm_choices_append(pm_choices *choices, const pm_choice *choice)
 {
-    pm_choices_drop(choices, choice);
     if (choices->count == PM_CHOICES_MAX)
         return pm_fail(PM_ERR_FULL, "%u choices are kept for this device, the most there can be", PM_CHOICES_MAX);
     if (choices->count == choices->capacity) {
@@ -53,6 +52,12 @@ pm_result pm_choices_add(pm_choices *choices, const pm_choice *choice)
     }
     choices->list[choices->count++] = *choice;
     return PM_OK;
+}
+
+pm_result pm_choices_add(pm_choices *choices, const pm_choice *choice)
+{
+    pm_choices_drop(choices, choice);
+    return pm_choices_append(choices, choice);
 }
 
 static const pm_choice *find(const pm_choices *choices, const pm_choice *key, const uint32_t shape[3])

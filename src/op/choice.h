@@ -1,4 +1,5 @@
-/* op/choice.h - what tuning found best on a device, where the ops' tables leave a choice. Floor 2.
+/* op/choice.h - what is best on a device, by tuning or by its family's presets, where the ops' tables leave a choice.
+ * Floor 2.
  *
  * A choice says, for one shape of an op and a range of rows, which row of that op's variant table serves, and
  * how it is cut: fields of pm_matmul and pm_attention. It goes before the op's own rule, and behind
@@ -30,6 +31,7 @@ typedef struct pm_choice {
     uint32_t variant;              /* row of the op's table; a step: 0 */
     uint32_t lanes, slices;        /* matmul; 0 = as the op does it */
     uint32_t splits;               /* attention; likewise */
+    bool is_preset;                /* ships with the program (op/preset.h); the other ones were tuned */
 } pm_choice;
 
 /* All zero has none. */
@@ -47,7 +49,10 @@ void pm_choices_drop(pm_choices *choices, const pm_choice *key);
  * there). */
 PM_MUST_USE pm_result pm_choices_add(pm_choices *choices, const pm_choice *choice);
 
-/* The choice for key's op, type, shape and decode whose rows include rows_first, else that for every shape;
+/* Puts it behind all others, of which it replaces none: it serves where they do not. Errors: as above. */
+PM_MUST_USE pm_result pm_choices_append(pm_choices *choices, const pm_choice *choice);
+
+/* The first choice for key's op, type, shape and decode whose rows include rows_first, else that for every shape;
  * NULL = there is none. choices: NULL has none. Borrowed. */
 const pm_choice *pm_choices_find(const pm_choices *choices, const pm_choice *key);
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "op/attention.h"
 #include "op/matmul.h"
+#include "op/preset.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -226,7 +227,7 @@ pm_result pm_choices_parse(const char *text, size_t bytes, const char *key, pm_c
 
 /* ------------------------------------------------------------------ print */
 
-static pm_result print_choice(const pm_choice *c, pm_str *out)
+pm_result pm_choice_print(const pm_choice *c, pm_str *out)
 {
     switch (c->op) {
     case PM_CHOICE_MATMUL:
@@ -248,7 +249,7 @@ pm_result pm_choices_print(const pm_choices *choices, const char *key, pm_str *o
 {
     PM_TRY(pm_str_append_format(out, "%s\ndevice %s\n", HEAD, key));
     for (uint32_t i = 0; i < choices->count; i++)
-        PM_TRY(print_choice(&choices->list[i], out));
+        PM_TRY(pm_choice_print(&choices->list[i], out));
     return PM_OK;
 }
 
@@ -279,11 +280,21 @@ pm_result pm_choices_read(const pm_vk_device *device, pm_choices *out)
     return PM_OK;
 }
 
+static bool is_off(pm_env name)
+{
+    const char *value = pm_env_get(name);
+    return value != NULL && strcmp(value, "0") == 0;
+}
+
 pm_result pm_choices_load(const pm_vk_device *device, pm_choices *out)
 {
-    const char *wanted = pm_env_get(PM_ENV_TUNE);
     *out = (pm_choices){0};
-    return wanted != NULL && strcmp(wanted, "0") == 0 ? PM_OK : pm_choices_read(device, out);
+    pm_result result = is_off(PM_ENV_TUNE) ? PM_OK : pm_choices_read(device, out);
+    if (result == PM_OK && !is_off(PM_ENV_PRESETS))
+        result = pm_presets_append(pm_vk_device_info(device)->driver, pm_vk_device_caps(device), out);
+    if (result != PM_OK)
+        pm_choices_finish(out);
+    return result;
 }
 
 pm_result pm_choices_save(const pm_vk_device *device, const pm_choices *choices, char *path, size_t capacity)

@@ -32,7 +32,11 @@ PM_MUST_USE pm_result pm_choices_print(const pm_choices *choices, const char *ke
  * *out: pm_choices_finish(). Errors: PM_ERR_NOMEM. */
 PM_MUST_USE pm_result pm_choices_read(const pm_vk_device *device, pm_choices *out);
 
-/* What of it is to be used: with PUMICE_TUNE=0 nothing. */
+/* One line of it. */
+PM_MUST_USE pm_result pm_choice_print(const pm_choice *choice, pm_str *out);
+
+/* What is to be used: of the file all, or with PUMICE_TUNE=0 nothing; behind it the presets of the device's family, or
+ * with PUMICE_PRESETS=0 none. */
 PM_MUST_USE pm_result pm_choices_load(const pm_vk_device *device, pm_choices *out);
 
 /* Replaces the file, atomically. path: [capacity] gets its name. Errors: PM_ERR_STATE (PUMICE_CACHE=0), PM_ERR_IO,

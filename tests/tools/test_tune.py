@@ -44,6 +44,14 @@ class Tune(program.Case):
         self.assertEqual(code, 0, err)
         return out, err
 
+    def test_what_is_in_use_is_listed(self):
+        line = "matmul q8_0 256x256 rows 1-1: rows8 lanes 0 slices 0"
+        self.assertEqual(json.loads(self.ok("tune", "--list", "--json", env=self.env)), [])  # not tuned, and no family's
+        self.write(line)
+        self.assertEqual(json.loads(self.ok("tune", "--list", "--json", env=self.env)), [{"source": "tuned", "choice": line}])
+        self.assertEqual(self.ok("tune", "--list", env=self.env).split(), ["tuned", *line.split()])
+        self.assertEqual(self.ok("tune", "--list", env={**self.env, "PUMICE_TUNE": "0"}), "")
+
     def test_a_model_is_measured_and_kept(self):
         table = self.tune()
         self.assertLessEqual(table["seconds"], 60)

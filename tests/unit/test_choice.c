@@ -3,6 +3,7 @@
 #include "op/attention.h"
 #include "op/choice_file.h"
 #include "op/matmul.h"
+#include "op/preset.h"
 #include "op/variant.h"
 
 #include <setjmp.h>
@@ -232,6 +233,113 @@ static void attention_takes_its_variant_and_splits(void **state)
     pm_choices_finish(&all);
 }
 
+/* ---------------------------------------------------------------- presets */
+
+#define RADV "radv Mesa 25.0.7-2"
+
+/* RDNA 3, as RADV has it. */
+static pm_vk_caps rdna3(void)
+{
+    pm_vk_caps caps = gpu();
+    caps.bits |= PM_CAP_BIT(F16) | PM_CAP_BIT(COOPMAT);
+    caps.subgroup_min = 32;
+    caps.subgroup_default = 64;
+    caps.matrix_count = 1;
+    caps.matrix[0] = (pm_vk_matrix){16, 16, 16};
+    return caps;
+}
+
+static pm_matmul matmul_of(pm_dtype type, uint32_t rows)
+{
+    pm_matmul m = matmul(rows, 4096, 4096);
+    m.weight.type = type;
+    return m;
+}
+
+static void a_family_has_its_presets(void **state)
+{
+    (void)state;
+    static const struct { pm_dtype type; uint32_t rows; const char *usual, *preset; } cases[] = {
+        {PM_DTYPE_IQ4_NL, 1, "dot1", "rows1"}, {PM_DTYPE_IQ4_XS, 2, "dot2", "rows2"}, {PM_DTYPE_MXFP4, 1, "dot1", "rows1"},
+        {PM_DTYPE_MXFP4, 3, "dot4", "dot4"},   {PM_DTYPE_Q4_0, 1, "dot1", "dot1"},
+    };
+    pm_vk_caps caps = rdna3();
+    pm_choices all = {0};
+    assert_non_null(pm_preset_family(RADV, &caps));
+    ok(pm_presets_append(RADV, &caps, &all));
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        pm_matmul m = matmul_of(cases[i].type, cases[i].rows);
+        uint32_t lanes, slices, usual_lanes, usual_slices;
+        caps.choices = NULL;
+        assert_string_equal(picked(&caps, &m), cases[i].usual);
+        pm_matmul_variant_split(variant(cases[i].preset), &caps, &m, &usual_lanes, &usual_slices);
+        caps.choices = &all;
+        assert_string_equal(picked(&caps, &m), cases[i].preset);
+        pm_matmul_variant_split(variant(cases[i].preset), &caps, &m, &lanes, &slices); /* cut as ever */
+        assert_true(lanes == usual_lanes && slices == usual_slices);
+        m.deterministic = true;
+        assert_true(strncmp(picked(&caps, &m), "dot", 3) == 0);
+    }
+    pm_choices_finish(&all);
+}
+
+static void other_devices_have_none(void **state)
+{
+    (void)state;
+    pm_vk_caps others[5];
+    for (size_t i = 0; i < 5; i++)
+        others[i] = rdna3();
+    others[0].bits &= ~PM_CAP_BIT(COOPMAT); /* navi21; or masked */
+    others[1].bits &= ~PM_CAP_BIT(INT8DOT);
+    others[2].subgroup_max = others[2].subgroup_min = 32;
+    others[3].subgroup_min = 64;
+    others[4].is_cpu = true;
+    for (size_t i = 0; i < 5; i++) {
+        pm_choices all = {0};
+        ok(pm_presets_append(RADV, &others[i], &all));
+        assert_int_equal(all.count, 0);
+        assert_null(pm_preset_family(RADV, &others[i]));
+    }
+    const pm_vk_caps caps = rdna3(); /* what another compiler makes of the kernels is not known */
+    static const char *const drivers[] = {"AMD proprietary driver 24.10", "NVIDIA 570.86", "", "amdvlk radv "};
+    for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
+        assert_null(pm_preset_family(drivers[i], &caps));
+}
+
+static void what_was_tuned_goes_before_a_preset(void **state)
+{
+    (void)state;
+    pm_vk_caps caps = rdna3();
+    pm_choices all = {0};
+    pm_choice tuned = choice("rows4", 0, 0, 1, 1);
+    tuned.type = PM_DTYPE_IQ4_NL;
+    add(&all, tuned);
+    ok(pm_presets_append(RADV, &caps, &all));
+    caps.choices = &all;
+    const pm_matmul one = matmul_of(PM_DTYPE_IQ4_NL, 1), two = matmul_of(PM_DTYPE_IQ4_NL, 2);
+    assert_string_equal(picked(&caps, &one), "rows4");
+    assert_string_equal(picked(&caps, &two), "rows2"); /* which was not */
+    pm_choices_finish(&all);
+}
+
+static void a_preset_that_does_not_fit_is_not_used(void **state)
+{
+    (void)state;
+    pm_vk_caps caps = rdna3();
+    pm_choices all = {0};
+    const pm_matmul m = matmul_of(PM_DTYPE_IQ4_NL, 1);
+    ok(pm_presets_append(RADV, &caps, &all));
+    caps.choices = &all;
+    caps.off[caps.off_count++] = /* it is wrong here */
+        (uint32_t)PM_VARIANTS_MATMUL << 24 | PM_DTYPE_IQ4_NL << 16 | variant("rows1");
+    assert_string_equal(picked(&caps, &m), "dot1");
+    caps.off_count = 0;
+    for (uint32_t i = 0; i < all.count; i++) /* the device lacks what it needs */
+        all.list[i].variant = variant("coopmat2_wg");
+    assert_string_equal(picked(&caps, &m), "dot1");
+    pm_choices_finish(&all);
+}
+
 /* ------------------------------------------------------------------- file */
 
 static const char whole[] = HEAD "matmul q8_0 2304x768 rows 1-1: rows8 lanes 32 slices 4\n"
@@ -329,6 +437,10 @@ int main(void)
         cmocka_unit_test(a_choice_gives_way),
         cmocka_unit_test(masked_dot_products_are_not_chosen),
         cmocka_unit_test(attention_takes_its_variant_and_splits),
+        cmocka_unit_test(a_family_has_its_presets),
+        cmocka_unit_test(other_devices_have_none),
+        cmocka_unit_test(what_was_tuned_goes_before_a_preset),
+        cmocka_unit_test(a_preset_that_does_not_fit_is_not_used),
         cmocka_unit_test(what_is_printed_is_read),
         cmocka_unit_test(what_is_wrong_is_named),
         cmocka_unit_test(every_cut_of_a_file_is_refused_or_shorter),
