@@ -19,9 +19,11 @@ static const char head[] =
     "h1 { font-size: 1.4rem; margin: 0; } h2 { font-size: 1.05rem; margin: 2rem 0 .5rem; }\n"
     "p { margin: .3rem 0; } .dim { color: var(--dim); }\n"
     ".wide { overflow-x: auto; }\n"
-    "figure { margin: 1.5rem 0 0; } figcaption { font-weight: 600; } figcaption .dim { font-weight: 400; }\n"
+    "figure { margin: 1.5rem 0 0; display: flex; flex-direction: column; justify-content: space-between; }\n"
+    "figcaption { font-weight: 600; } figcaption .dim { font-weight: 400; }\n"
     ".plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(30rem, 100%), 1fr)); gap: 0 2rem; }\n"
-    "svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; }\n"
+    "svg { width: 100%; height: auto; font: 12px system-ui, sans-serif; } .wide svg { min-width: 40rem; }\n"
+    "@media (max-width: 40rem) { svg { font-size: 15px; } } /* which the picture's scale makes 11 */\n"
     "svg text { fill: var(--ink); } svg .tick { fill: var(--dim); } svg .grid { stroke: var(--line); }\n"
     "svg .frame { fill: none; stroke: var(--dim); } svg .limit { stroke: var(--limit); stroke-width: 1.5; fill: none; }\n"
     "svg .ideal { stroke: var(--limit); stroke-dasharray: 4 4; fill: none; }\n"
@@ -57,16 +59,27 @@ static int series_of(const bench_row *row)
     return strcmp(row->subject, "matmul") == 0 ? 0 : strcmp(row->subject, "attention") == 0 ? 1 : 2;
 }
 
-/* `place`: which from the right its name is, so that names of like peaks do not meet. */
-static void roof(bench_plot *plot, const char *name, double peak, double memory, int place)
+typedef struct peak {
+    const char *name, *unit;
+    double value;                  /* 1e9 a second; 0 = there is none */
+} peak;
+
+/* A line for each, its name above it, or below it where another line is close above; each name further to the left than the
+ * one before, so that names of like peaks do not meet. */
+static void roofs(bench_plot *plot, const peak *peaks, int count, double memory)
 {
-    char label[64];
-    if (peak <= 0.0)
-        return;
-    const double ridge = peak / memory;
-    bench_plot_line(plot, "limit", ridge > plot->x.min ? ridge : plot->x.min, peak, plot->x.max, peak);
-    snprintf(label, sizeof(label), "%s %.4g %s", name, peak, strcmp(name, "int8") == 0 ? "GOP/s" : "GFLOP/s");
-    bench_plot_label(plot, plot->x.max * pow(plot->x.max / plot->x.min, -0.16 * place), peak, true, label);
+    for (int i = 0; i < count; i++) {
+        const double value = peaks[i].value, ridge = value / memory;
+        bool above = true;
+        char label[64];
+        if (value <= 0.0)
+            continue;
+        for (int j = 0; j < count; j++)
+            above &= peaks[j].value <= value || log(peaks[j].value / value) > 0.1 * log(plot->y.max / plot->y.min);
+        bench_plot_line(plot, "limit", ridge > plot->x.min ? ridge : plot->x.min, value, plot->x.max, value);
+        snprintf(label, sizeof(label), "%s %.4g %s", peaks[i].name, value, peaks[i].unit);
+        bench_plot_label(plot, plot->x.max * pow(plot->x.max / plot->x.min, -0.18 * i), value, above, label);
+    }
 }
 
 /* Operations a second over operations a byte, under the peaks. */
@@ -89,18 +102,17 @@ static void roofline(FILE *file, const bench_rows *rows, const pm_bench_peaks *p
     bench_plot plot = {.file = file, .width = 960.0, .x = {left / 2, fmax(right, high / memory) * 4, true,
                                                            "operations per byte moved"},
                        .y = {fmin(low, left * memory) / 2, high * 2, true, "GFLOP/s"}};
-    fputs("<figure><figcaption>Roofline: what each op reaches under the device's own peaks</figcaption>\n", file);
+    fputs("<figure><figcaption>Roofline: what each op reaches under the device's own peaks</figcaption>\n<div class=\"wide\">\n",
+          file);
     bench_plot_begin(&plot, "Roofline");
-    roof(&plot, "f32", p->f32_per_s * 1e-9, memory, 0);
-    roof(&plot, "f16", p->f16_per_s * 1e-9, memory, 1);
-    roof(&plot, "int8", p->int8_per_s * 1e-9, memory, 2);
-    roof(&plot, "matrix", p->matrix_per_s * 1e-9, memory, 3);
+    const peak peaks[] = {{"f32", "GFLOP/s", p->f32_per_s * 1e-9}, {"f16", "GFLOP/s", p->f16_per_s * 1e-9},
+                          {"int8", "GOP/s", p->int8_per_s * 1e-9}, {"matrix", "GFLOP/s", p->matrix_per_s * 1e-9}};
+    roofs(&plot, peaks, 4, memory);
     const double from = fmax(plot.x.min, plot.y.min / memory);
     bench_plot_line(&plot, "limit", from, from * memory, high / memory, high);
     char label[64];
     snprintf(label, sizeof(label), "memory %.4g GB/s", memory);
-    const double middle = from * pow(high / memory / from, 0.3);
-    bench_plot_label(&plot, middle, middle * memory, false, label);
+    bench_plot_label(&plot, high / memory, high, true, label); /* left of the roof nothing is */
     for (size_t i = 0; i < rows->count; i++) {
         const bench_row *row = &rows->rows[i];
         const bench_metric *m = is_bench(row, "ops") ? bench_row_find(row, "gflop_per_s") : NULL;
@@ -113,7 +125,7 @@ static void roofline(FILE *file, const bench_rows *rows, const pm_bench_peaks *p
         bench_plot_point(&plot, series_of(row), row->x, m->median, title);
     }
     bench_plot_end(&plot, legend, 3);
-    fputs("</figure>\n", file);
+    fputs("</div></figure>\n", file);
 }
 
 /* One metric of the rows whose names begin so, as a curve with its spread. */
@@ -150,12 +162,12 @@ static void figure(FILE *file, const char *caption, bench_axis x, bench_axis y, 
     bench_plot_begin(&plot, y.label);
     if (ideal) { /* as many times the first as there are sequences, as far as the plot goes */
         const double slope = points[0].y / points[0].x, end = fmin(points[count - 1].x, plot.y.max / slope);
-        double from = points[0].x;
-        for (int i = 1; i <= 32; i++) {
-            const double to = points[0].x * pow(end / points[0].x, i / 32.0);
-            bench_plot_line(&plot, "ideal", from, from * slope, to, to * slope);
-            from = to;
+        bench_point line[33];
+        for (int i = 0; i <= 32; i++) {
+            line[i].x = points[0].x * pow(end / points[0].x, i / 32.0);
+            line[i].y = line[i].x * slope;
         }
+        bench_plot_lines(&plot, "ideal", line, 33);
     }
     bench_plot_curve(&plot, 0, points, count);
     bench_plot_end(&plot, NULL, 0);

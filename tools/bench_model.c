@@ -6,6 +6,7 @@
 #include "load.h"
 #include "terminal.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -30,23 +31,37 @@ static int not_computed(uint64_t cached)
     return EXIT_FAILED;
 }
 
-/* One row of a rate and of its inverse; bytes: that a token must move, 0 = not told. */
+/* What a token must do at least, and what the device does in a second at most; 0 = not told. */
+typedef struct cost {
+    double bytes, bandwidth;
+    double flops, flops_per_s;
+} cost;
+
+static double percent_of(double work, double rate, double peak)
+{
+    return peak > 0.0 ? 100.0 * work * rate / peak : 0.0;
+}
+
+/* One row of a rate and of its inverse. */
 static void add_rate(bench_rows *rows, const char *subject, const char *name, double x, double *rates, double *ms,
-                     uint32_t reps, double bytes, double bandwidth)
+                     uint32_t reps, const cost *c)
 {
     bench_row *row = bench_rows_add(rows, "model", subject, x, reps);
     snprintf(row->name, sizeof(row->name), "%s", name);
     bench_row_metric(row, "tokens_per_s", "tok/s", rates, reps);
     bench_row_metric(row, "ms_per_token", "ms/tok", ms, reps);
-    double percent = bandwidth > 0.0 ? 100.0 * bytes * row->metrics[0].median / bandwidth : 0.0;
+    const double median = row->metrics[0].median;
+    double percent = percent_of(c->bytes, median, c->bandwidth), of_flops = percent_of(c->flops, median, c->flops_per_s);
     if (percent > 0.0)
         bench_row_metric(row, "percent_of_bandwidth", "% of GB/s", &percent, 1);
+    if (of_flops > 0.0)
+        bench_row_metric(row, "percent_of_flops", "% of GFLOP/s", &of_flops, 1);
     bench_rows_done(rows);
 }
 
 /* A prompt of `context` tokens, all of them computed, then o->tg tokens behind it. */
 static int measure_context(pm_engine *engine, bench_rows *rows, const bench_options *o, const char *subject,
-                           uint32_t context, double bandwidth)
+                           uint32_t context, const cost *peaks)
 {
     double pp[REPS_MAX], pp_ms[REPS_MAX], tg[REPS_MAX], tg_ms[REPS_MAX];
     char name[48];
@@ -77,12 +92,14 @@ static int measure_context(pm_engine *engine, bench_rows *rows, const bench_opti
     if (cached > 0)
         return not_computed(cached);
     snprintf(name, sizeof(name), "pp%u", context);
-    add_rate(rows, subject, name, context, pp, pp_ms, o->reps, 0.0, 0.0);
+    const cost prompt = {.flops = peaks->flops, .flops_per_s = peaks->flops_per_s};
+    add_rate(rows, subject, name, context, pp, pp_ms, o->reps, &prompt);
     snprintf(name, sizeof(name), "tg%u@%u", o->tg, context);
     const double before = context + o->tg / 2.0; /* tokens, on average */
+    const cost step = {.bytes = (double)info.weight_step_bytes + (double)info.page_bytes / info.page_tokens * before,
+                       .bandwidth = peaks->bandwidth};
     if (o->tg > 1)
-        add_rate(rows, subject, name, before, tg, tg_ms, o->reps,
-                 (double)info.weight_step_bytes + (double)info.page_bytes / info.page_tokens * before, bandwidth);
+        add_rate(rows, subject, name, before, tg, tg_ms, o->reps, &step);
     return -1;
 }
 
@@ -134,7 +151,7 @@ static int open_engine(bench_rows *rows, uint32_t seqs, char subject[64], pm_eng
 
 /* Contexts that the model has not are left out, unless they were asked for by name. */
 static int measure_contexts(pm_engine *engine, bench_rows *rows, const bench_options *o, const char *subject,
-                            double bandwidth)
+                            const cost *peaks)
 {
     uint32_t contexts[BENCH_LIST_MAX], count = 0;
     pm_engine_info info;
@@ -145,7 +162,7 @@ static int measure_contexts(pm_engine *engine, bench_rows *rows, const bench_opt
     int code = -1;
     for (uint32_t i = 0; i < count && code < 0; i++) {
         if (contexts[i] + o->tg <= info.context_tokens) {
-            code = measure_context(engine, rows, o, subject, contexts[i], bandwidth);
+            code = measure_context(engine, rows, o, subject, contexts[i], peaks);
         } else if (o->contexts != NULL) {
             fprintf(stderr, "pumice bench: --context %u and %u generated tokens, expected at most %u in all (see --ctx)\n",
                     contexts[i], o->tg, info.context_tokens);
@@ -155,9 +172,30 @@ static int measure_contexts(pm_engine *engine, bench_rows *rows, const bench_opt
     return code;
 }
 
+/* Of a token of a prompt: a multiply-add for each weight of the layers' matrices. Attention, and the vocabulary that
+ * the last token alone asks for, are left out. 0: the file cannot be read again. */
+static double prompt_flops(void)
+{
+    pm_model_file *file = NULL;
+    double weights = 0.0;
+    if (pm_model_file_open(engine_opts.model, &file) != PM_OK)
+        return 0.0;
+    pm_model_summary summary;
+    pm_model_file_summary(file, &summary);
+    for (size_t i = 0; i < summary.tensor_count; i++) {
+        pm_model_tensor t;
+        pm_model_file_tensor(file, i, &t);
+        if (t.dims == 2 && strncmp(t.name, "blk.", 4) == 0)
+            weights += (double)t.shape[0] * (double)t.shape[1];
+    }
+    pm_model_file_close(file);
+    return 2.0 * weights;
+}
+
 int bench_model(bench_rows *rows, const bench_options *o, const pm_bench_peaks *p)
 {
-    const double bandwidth = p->read_bytes_per_s > p->copy_bytes_per_s ? p->read_bytes_per_s : p->copy_bytes_per_s;
+    const cost peaks = {.bandwidth = fmax(p->read_bytes_per_s, p->copy_bytes_per_s), .flops = prompt_flops(),
+                        .flops_per_s = fmax(p->matrix_per_s, fmax(p->f16_per_s, p->f32_per_s))};
     uint32_t batches[BENCH_LIST_MAX], count = 0, most = 1;
     char subject[64];
     pm_engine *engine = NULL;
@@ -167,7 +205,7 @@ int bench_model(bench_rows *rows, const bench_options *o, const pm_bench_peaks *
         most = batches[i] > most ? batches[i] : most;
     int code = open_engine(rows, most, subject, &engine);
     if (code < 0)
-        code = measure_contexts(engine, rows, o, subject, bandwidth);
+        code = measure_contexts(engine, rows, o, subject, &peaks);
     for (uint32_t i = 0; i < count && code < 0; i++)
         code = measure_batch(engine, rows, o, subject, batches[i]);
     engine_close(engine);

@@ -124,12 +124,19 @@ void bench_plot_point(const bench_plot *plot, int series, double x, double y, co
     fputs("</title></circle>\n", plot->file);
 }
 
-void bench_plot_curve(const bench_plot *plot, int series, const bench_point *points, uint32_t count)
+void bench_plot_lines(const bench_plot *plot, const char *class, const bench_point *points, uint32_t count)
 {
-    fprintf(plot->file, "<polyline class=\"curve l%d\" points=\"", series);
+    fprintf(plot->file, "<polyline class=\"%s\" points=\"", class);
     for (uint32_t i = 0; i < count; i++)
         fprintf(plot->file, "%.1f,%.1f ", at_x(plot, points[i].x), at_y(plot, points[i].y));
     fputs("\"/>\n", plot->file);
+}
+
+void bench_plot_curve(const bench_plot *plot, int series, const bench_point *points, uint32_t count)
+{
+    char class[16];
+    snprintf(class, sizeof(class), "curve l%d", series);
+    bench_plot_lines(plot, class, points, count);
     for (uint32_t i = 0; i < count; i++) {
         char title[96];
         fprintf(plot->file, "<line class=\"range l%d\" x1=\"%.1f\" x2=\"%.1f\" y1=\"%.1f\" y2=\"%.1f\"/>\n", series,
@@ -142,8 +149,8 @@ void bench_plot_curve(const bench_plot *plot, int series, const bench_point *poi
 
 void bench_plot_label(const bench_plot *plot, double x, double y, bool above, const char *text)
 {
-    fprintf(plot->file, "<text class=\"halo\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\">",
-            at_x(plot, x) + (above ? -6.0 : 8.0), at_y(plot, y) + (above ? -6.0 : 14.0), above ? "end" : "start");
+    fprintf(plot->file, "<text class=\"halo\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">",
+            at_x(plot, x) - 6.0, at_y(plot, y) + (above ? -6.0 : 15.0));
     bench_plot_text(plot->file, text);
     fputs("</text>\n", plot->file);
 }

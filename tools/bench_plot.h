@@ -27,10 +27,11 @@ void bench_plot_begin(const bench_plot *plot, const char *title);
 
 /* The parts of it, in the plot's own units; class: of the page's style. */
 void bench_plot_line(const bench_plot *plot, const char *class, double x0, double y0, double x1, double y1);
+void bench_plot_lines(const bench_plot *plot, const char *class, const bench_point *points, uint32_t count);
 void bench_plot_point(const bench_plot *plot, int series, double x, double y, const char *title);
 void bench_plot_curve(const bench_plot *plot, int series, const bench_point *points, uint32_t count);
 
-/* Words that end above a point, or start below it. */
+/* Words that end above a point, or below it. */
 void bench_plot_label(const bench_plot *plot, double x, double y, bool above, const char *text);
 
 /* Ends it; legend: [count] names of series 0, 1, ... */
