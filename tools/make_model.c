@@ -2,13 +2,15 @@
  *
  *   pumice-make-model OUT.gguf [--arch llama|qwen2] [--dim N] [--hidden N] [--layers N] [--heads N]
  *     [--kv-heads N] [--head-dim N] [--vocab N] [--ctx N] [--type T] [--tied] [--biases]
- *     [--rope-theta X] [--rope-freqs] [--window N] [--seed S]
+ *     [--rope-theta X] [--rope-freqs] [--window N] [--seed S] [--repeat]
  *
  * T: any type that pumice reads, or a recipe: Q2_K_S, Q3_K_S Q3_K_M Q3_K_L, Q4_K_S Q4_K_M, Q5_K_S
  * Q5_K_M, the mixtures that files of these names hold (see recipe()). Quantised blocks are drawn as
  * blocks: random quants under scales such that weights have a mean near 0 and deviation
  * 1 / sqrt(k) (1 in an embedding that is not tied), so that logits are spread and finite. A row
  * whose length is no multiple of a type's block falls back to Q8_0, then F16, and says so.
+ * --repeat: matrices of one shape and type in the layers after the first are the first's, which makes
+ * a model of many GB as fast as the disk is. Speed does not ask for their values.
  * Everything is a function of the seed: the same command gives the same bytes. */
 #include "base/half.h"
 #include "base/hash.h"
@@ -27,7 +29,7 @@ typedef struct options {
     const char *path, *arch, *type;
     uint32_t dim, hidden, layers, heads, kv_heads, head_dim, vocab, ctx, window, seed;
     float rope_theta;
-    bool tied, biases, rope_freqs;
+    bool tied, biases, rope_freqs, repeat;
 } options;
 
 typedef enum tensor_kind { KIND_MATRIX, KIND_ONES, KIND_BIAS, KIND_FREQS } tensor_kind;
@@ -38,6 +40,7 @@ typedef struct tensor {
     pm_dtype type;
     uint64_t k, n, offset, bytes;
     float deviation;               /* of the weights */
+    uint8_t *values;               /* [bytes] kept for those that repeat it; NULL */
 } tensor;
 
 static tensor tensors[TENSORS_MAX];
@@ -169,14 +172,35 @@ static void put_block(pm_dtype type, uint8_t *at, float deviation)
     }
 }
 
-static void write_tensor(FILE *file, const tensor *t)
+static void write_bytes(FILE *file, const void *bytes, uint64_t count)
+{
+    if (fwrite(bytes, 1, count, file) != count)
+        die("cannot write");
+}
+
+/* An earlier one that t may be a copy of. */
+static const tensor *repeated(const tensor *t)
+{
+    for (const tensor *other = tensors; other < t && t->kind == KIND_MATRIX; other++)
+        if (other->values != NULL && other->type == t->type && other->k == t->k && other->n == t->n &&
+            other->deviation == t->deviation)
+            return other;
+    return NULL;
+}
+
+static void write_tensor(FILE *file, tensor *t, bool repeat)
 {
     const pm_dtype_info *info = pm_dtype_get(t->type);
     const uint64_t row_bytes = pm_dtype_row_bytes(t->type, t->k);
+    const tensor *like = repeat ? repeated(t) : NULL;
     uint8_t *row = malloc(row_bytes);
-    if (row == NULL)
+    if (like == NULL && repeat && t->kind == KIND_MATRIX)
+        t->values = malloc(t->bytes);
+    if (row == NULL || (like == NULL && repeat && t->kind == KIND_MATRIX && t->values == NULL))
         die("out of memory");
-    for (uint64_t r = 0; r < t->n; r++) {
+    if (like != NULL)
+        write_bytes(file, like->values, t->bytes);
+    for (uint64_t r = 0; r < t->n && like == NULL; r++) {
         for (uint64_t b = 0; b < row_bytes / info->bytes; b++) {
             uint8_t *at = row + b * info->bytes;
             const float one = 1.0f, factor = 1.0f + (float)b / 8.0f;
@@ -187,14 +211,14 @@ static void write_tensor(FILE *file, const tensor *t)
             else
                 put_block(t->type, at, t->deviation);
         }
-        if (fwrite(row, 1, row_bytes, file) != row_bytes)
-            die("cannot write");
+        write_bytes(file, row, row_bytes);
+        if (t->values != NULL)
+            memcpy(t->values + r * row_bytes, row, row_bytes);
     }
     free(row);
     static const uint8_t zeros[ALIGNMENT];
     const uint64_t pad = (ALIGNMENT - t->bytes % ALIGNMENT) % ALIGNMENT;
-    if (fwrite(zeros, 1, pad, file) != pad)
-        die("cannot write");
+    write_bytes(file, zeros, pad);
 }
 
 /* -------------------------------------------------------------- tensors */
@@ -457,10 +481,11 @@ static void write_file(const options *o)
     }
     while (head_len % ALIGNMENT != 0)
         put("", 1);
-    if (fwrite(head, 1, head_len, file) != head_len)
-        die("cannot write");
+    write_bytes(file, head, head_len);
     for (uint32_t i = 0; i < tensor_count; i++)
-        write_tensor(file, &tensors[i]);
+        write_tensor(file, &tensors[i], o->repeat);
+    for (uint32_t i = 0; i < tensor_count; i++)
+        free(tensors[i].values);
     if (fclose(file) != 0)
         die("cannot write");
     free(values);
@@ -487,6 +512,7 @@ static void parse(options *o, int argc, char **argv)
     };
     const struct { const char *name; bool *target; } flags[] = {
         {"--tied", &o->tied}, {"--biases", &o->biases}, {"--rope-freqs", &o->rope_freqs},
+        {"--repeat", &o->repeat},
     };
     for (int i = 1; i < argc; i++) {
         bool known = false;
@@ -508,7 +534,7 @@ static void parse(options *o, int argc, char **argv)
             o->path = argv[i], known = true;
         if (!known)
             die("usage: pumice-make-model OUT.gguf [--arch A --dim N --hidden N --layers N --heads N --kv-heads N "
-                "--head-dim N --vocab N --ctx N --type T --tied --biases --rope-theta X --rope-freqs --window N --seed S]");
+                "--head-dim N --vocab N --ctx N --type T --tied --biases --rope-theta X --rope-freqs --window N --seed S --repeat]");
     }
 }
 
