@@ -102,10 +102,10 @@ static pm_result create_crank(pm_engine *e)
     e->picked = pm_alloc(e->score_rows, sizeof(*e->picked), "picked tokens");
     if (e->picked == NULL)
         return PM_ERR_NOMEM;
+    pm_pace_init(&e->pace, e->max_batch_tokens, STEP_US,
+                 pm_vk_device_caps(e->device)->is_cpu && e->params.warm_up != PM_WARM_UP_STEPS);
     if (e->params.draft_path != NULL)
         PM_TRY(pm_draft_init(e));
-    const bool compiles_late = pm_vk_device_caps(e->device)->is_cpu && e->params.warm_up != PM_WARM_UP_STEPS;
-    pm_pace_init(&e->pace, e->max_batch_tokens, STEP_US, compiles_late);
     return PM_OK;
 }
 

@@ -60,7 +60,7 @@ pm_result pm_draft_init(pm_engine *e)
 {
     pm_draft *draft = &e->draft;
     draft->key = pm_prefix_key_draw();
-    pm_pace_init(&draft->pace, e->max_batch_tokens, 0.0, pm_vk_device_caps(e->device)->is_cpu); /* no step of its own */
+    pm_pace_init(&draft->pace, e->max_batch_tokens, 0.0, e->pace.compiles_late); /* no step of its own */
     PM_TRY(pm_kv_pages_create(e->pages, draft->model.layout.page_tokens, &draft->pages));
     PM_TRY(pm_batch_init(&draft->batch, e->max_batch_tokens, e->max_seqs, e->max_seqs, 0));
     draft->asking = pm_alloc(e->max_seqs, sizeof(*draft->asking), "draft");
