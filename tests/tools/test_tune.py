@@ -49,8 +49,8 @@ class Tune(program.Case):
         self.assertEqual(json.loads(self.ok("tune", "--list", "--json", env=self.env)), [])  # not tuned, and no family's
         self.write(line)
         self.assertEqual(json.loads(self.ok("tune", "--list", "--json", env=self.env)), [{"source": "tuned", "choice": line}])
-        self.assertEqual(self.ok("tune", "--list", env=self.env).split(), ["tuned", *line.split()])
-        self.assertEqual(self.ok("tune", "--list", env={**self.env, "PUMICE_TUNE": "0"}), "")
+        self.assertEqual(self.ok("tune", "--list", env=self.env).decode().split(), ["tuned", *line.split()])
+        self.assertEqual(self.ok("tune", "--list", env={**self.env, "PUMICE_TUNE": "0"}), b"")
 
     def test_a_model_is_measured_and_kept(self):
         table = self.tune()
