@@ -27,22 +27,10 @@ import os
 import re
 import sys
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-RESULTS = os.path.join(HERE, "results")
+from static_cards import FAMILIES, HERE, RESULTS, bound
+
 TABLE = os.path.join(RESULTS, "static-roofline.csv")
 
-# Published figures: compute units, SIMDs of one, boost clock in Hz, bytes a second of memory.
-# Cards: AMD's product pages of each ("Specifications": compute units, boost frequency, memory bandwidth). SIMDs: four of
-# 16 lanes in a unit of GCN (AMD, "Graphics Cores Next (GCN) Architecture", white paper, 2012), two of 32 in one of RDNA
-# (AMD, "Introducing RDNA Architecture", white paper, 2019).
-FAMILIES = {
-    "polaris10": ("Radeon RX 480", 36, 4, 1.266e9, 256e9),
-    "vega10": ("Radeon RX Vega 64", 64, 4, 1.546e9, 484e9),
-    "navi10": ("Radeon RX 5700 XT", 40, 2, 1.905e9, 448e9),
-    "navi21": ("Radeon RX 6900 XT", 80, 2, 2.250e9, 512e9),
-    "navi31": ("Radeon RX 7900 XTX", 96, 2, 2.500e9, 960e9),
-    "gfx1201": ("Radeon RX 9070 XT", 64, 2, 2.970e9, 640e9),
-}
 LOOP_TURNS, CHUNK_TURNS = 4, 2  # that the compiler's model counts, see above
 BLOCK, WAVE = 32, 64
 TOKENS, SLICES = "8", "9"       # specialization constants, shaders/include/push_matmul.h
@@ -67,10 +55,6 @@ def kernels(family):
                 found.setdefault(row["module"], {})[int(constants[TOKENS]), int(constants[SLICES])] = row
     return {module: rows for module, rows in found.items()
             if any(tokens == 1 and row["chosen"] == "yes" for (tokens, _), row in rows.items())}
-
-
-def bound(issue, memory):
-    return f"issue {issue / memory:.1f}" if issue > memory else f"memory {memory / issue:.1f}"
 
 
 def line(family, module, bytes_per_weight, rows):
