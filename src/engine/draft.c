@@ -244,12 +244,12 @@ pm_result pm_draft_guess(pm_engine *e)
     if (e->draft.asking_count == 0)
         return PM_OK;
     const uint64_t start_ns = pm_clock_ns();
-    if (e->flight.batch != NULL)
-        PM_TRY(pm_run_wait(e->flight.run)); /* it is in front on the device; its time is its own */
     while (e->draft.asking_count > 0) {
         fill(e);
         if (e->draft.batch.rows == 0)
             break;
+        if (e->flight.batch != NULL)
+            PM_TRY(pm_run_wait(e->flight.run)); /* it is in front on the device; its time is its own */
         PM_TRY(run(e));
         take(e);
     }
