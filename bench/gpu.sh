@@ -1,32 +1,45 @@
 #!/usr/bin/env bash
-# gpu.sh - everything that a machine with a GPU can tell, in one command.
+# gpu.sh - everything that a machine with a GPU can tell, in three commands of ten minutes each.
 #
 #   gpu.sh pack OUT.tar.xz    here: builds, and packs programs, their libraries, SPIR-V and sources
-#   gpu.sh run [STEP...]      there, in the unpacked archive, or in a source tree (which is then built
-#                             first): devices ops bench peers kernels tests capture tune; all of them by default
+#   gpu.sh peers OUT.tar.xz   here: packs llama.cpp's libraries for Vulkan and CUDA (from npm; code for an H100 and
+#                             H200 alone), to be unpacked in the same place
+#   gpu.sh run [STEP...]      there, in the unpacked archive, or in a source tree (which is then built first)
+#
+# Steps, what is worth most first, all of them by default; a run ends after PUMICE_GPU_SECONDS (default 570), says what
+# it did not reach, and another run with the steps that are left adds to the same folder:
+#   devices  what the machine is
+#   bench    Llama-2-7B's shape with random weights in Q4_0, F16 and Q8_0: tg in percent of the memory's measured rate, pp
+#            of the matrices', and 1 to 64 sequences at once
+#   peers    the same beside llama.cpp on CUDA and Vulkan, F16 also beside transformers
+#   verify   pumice verify               kernels  nvcc's build of the CUDA kernels
+#   capture  what they give, as vectors, which are replayed       tests  the suites
+#   tune     what pumice tune changes    ops      each op against the device's peaks
+# Where one command has ten minutes: `run devices bench peers`, `run devices verify kernels capture tests`, `run devices
+# tune ops`. A model of 7B in F16 is made in the time that writing 13 GB takes; all three lie in TMPDIR: 25 GB.
 #
 # The machine that runs needs bash, tar and xz, a Vulkan driver, and a C library not older than this
 # machine's (pack on Debian 12: glibc 2.36); nvcc for its own build of the CUDA kernels (without it, the
-# one that was packed is taken, where the driver is new enough). No package, no glslang, no network.
+# one that was packed is taken, where the driver is new enough). No package, no glslang, no network. Peers need
+# python3; llama.cpp's CUDA libcudart.so.13 and libcublas.so.13, of the system's CUDA or of torch's.
 #
 # pack takes the newest glslang of $PUMICE_GLSLANG, the Debian 13 root of tests/root13.sh, and this machine.
 #
-# run leaves results/<device>-<date>/ (build-gpu/results/... in a source tree; or $PUMICE_GPU_RESULTS):
-#   summary.txt   machine, device, driver, date, commit; each test with its verdict and time
-#   devices.json  pumice devices --json        tests.log    what the tests printed
-#   <device>-<driver>.csv  the numbers of ops, bench and peers, as bench/results collects them
-#   ops.html, <model>.html  the same as pages with plots       peers.log    Pumice beside llama.cpp and transformers
-#   bench.jsonl   pumice bench model --json, a line per model  capture.log  the CUDA kernels' build and run
-#   tune.jsonl    pumice tune --json, a line per model; what it changes is in the CSV file, under "<commit>-tuned"
+# run leaves results/<device>-<date>/ (build-gpu/results/... in a source tree; or $PUMICE_GPU_RESULTS), 7 files:
+#   summary.txt   machine, device, driver, date, commit; what each step found; each test with its verdict and time
+#   machine.txt   pumice devices --json, nvidia-smi -q
+#   <device>-<driver>.csv  the numbers of ops, bench and peers, as bench/results collects them; of tuned models under
+#                 the label "<commit>-tuned"
+#   details.jsonl bench model, tune and verify with --json, a line each
+#   log.txt       what tests, peers, the CUDA kernels' build and their capture printed
+#   pages.tar.gz  <model>.html, ops.html, verify.html
 #   vectors.tar.gz  what CUDA gave (tests/cuda/vectors.h): unpack it in tests/cuda
-#   nvidia-smi.txt  where there is one
-# Steps add to a folder that is there. Exits with 1 when a test failed, with 77 without a Vulkan device.
+# Exits with 1 when a test failed, with 77 without a Vulkan device.
 #
-# Each of ops, bench with one shape, and peers with one shape is made to end within ten minutes on a card.
-#
-#   PUMICE_GPU_MODELS="FILE..."  more models to measure     PUMICE_GPU_TIMEOUT=S  of one test (default 900)
-#   PUMICE_GPU_SHAPES=REGEX      of the random models' names: 1b-q4_0 1b-q8_0 1b-f16 7b-q4_0 7b-q8_0 7b-f16 8b-q4_k_m
-#   PUMICE_TEST_PEER=DIR         llama.cpp's libraries, by tests/oracle/setup.sh peer DIR vulkan|cuda
+#   PUMICE_GPU_MODELS="FILE..."  more models to measure     PUMICE_GPU_TIMEOUT=S  of one test (default 300)
+#   PUMICE_GPU_SHAPES=REGEX      of the random models' names (default ^7b): 7b-q4_0 7b-f16 7b-q8_0 8b-q4_k_m 1b-q4_0 1b-q8_0
+#                                1b-f16; on a CPU, to rehearse, tiny-q4_0 tiny-f16 tiny-q8_0
+#   PUMICE_TEST_PEER=DIR         llama.cpp's libraries (default: those of gpu.sh peers)
 #   PUMICE_GPU_TESTS=REGEX       of the tests' names        PUMICE_DEVICE=N|NAME  as for pumice
 #   PUMICE_GPU_ICD=FILE          the Vulkan driver to take in place of the GPU's, a CPU's too: to rehearse a
 #                                run without a GPU. The summary says what the device is.
@@ -149,7 +162,57 @@ pack() {
   [ "$bytes" -lt $((40 << 20)) ] || die "$archive has more than 40 MiB"
 }
 
+# llama.cpp's libraries in a second archive, since both together are too large for one.
+peers() {
+  local archive=${1:?usage: gpu.sh peers OUT.tar.xz} backend from to
+  stage=$(mktemp -d)
+  trap 'rm -rf "$stage"' EXIT
+  local top=pumice-gpu/gpu/peer/node_modules/@node-llama-cpp
+  for backend in vulkan cuda; do
+    sh "$root/tests/oracle/setup.sh" peer "$stage/npm" $backend >/dev/null
+    from=$(echo "$stage"/npm/node_modules/@node-llama-cpp/linux-*-$backend)
+    to=$stage/$top/${from##*/}
+    mkdir -p "$to"
+    cp -r "$from/bins" "$to/"
+  done
+  rm "$stage/$top"/*/bins/*/llama-addon.node
+  python3 "$root/bench/peers/llama_cpp/trim_cuda.py" "$stage/$top"/*-cuda/bins/*/libggml-cuda.so 90
+  tar -C "$stage" -c pumice-gpu | xz -T0 -6 >"$archive.part"
+  mv "$archive.part" "$archive"
+  echo "$archive: $(($(stat -c %s "$archive") / 1024)) KiB"
+  [ "$(stat -c %s "$archive")" -lt $((40 << 20)) ] || die "$archive has more than 40 MiB"
+}
+
 # ------------------------------------------------------------------- run
+
+# Seconds of the run that are left.
+left() {
+  echo $((deadline - $(date +%s)))
+}
+
+# limited SECONDS COMMAND...: within that and within the run; 124: its time was over.
+limited() {
+  local seconds=$1 rest
+  rest=$(left)
+  shift
+  [ "$rest" -ge 3 ] || return 124
+  timeout "$((seconds < rest ? seconds : rest))" "$@"
+}
+
+# failed WHAT STATUS TEXT: to the summary, as a failure where it is not the run that ended.
+failed() {
+  if [ "$2" -eq 124 ] && [ "$(left)" -lt 3 ]; then
+    say "$1: not reached, the run's time is over"
+  else
+    say "$1: FAILED with $2: $3"
+    failures=1
+  fi
+}
+
+# note NAME FILE: a line of details, from a file of JSON.
+note() {
+  printf '{"of": "%s", "is": %s}\n' "$1" "$(tr -d '\n\t' <"$2")" >>"$results/details.jsonl"
+}
 
 # say LINE: to the summary and to the terminal
 say() {
@@ -169,7 +232,12 @@ find_vulkan() {
   else
     loader="the machine's"
   fi
-  if [ -z "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ] && ldconfig -p 2>/dev/null | grep -q 'libGLX_nvidia\.so\.0 ' &&
+  local icd=/usr/local/nvidia/share/vulkan/icd.d/nvidia_icd.json # as containers have it that mount the driver
+  if [ -z "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ] && [ -r $icd ] &&
+    ! ls /usr/share/vulkan/icd.d/nvidia*.json /etc/vulkan/icd.d/nvidia*.json >/dev/null 2>&1; then
+    export VK_DRIVER_FILES=$icd VK_ICD_FILENAMES=$icd
+    loader="$loader, with the ICD file of a mounted driver"
+  elif [ -z "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ] && ldconfig -p 2>/dev/null | grep -q 'libGLX_nvidia\.so\.0 ' &&
     ! ls /usr/share/vulkan/icd.d/nvidia*.json /etc/vulkan/icd.d/nvidia*.json >/dev/null 2>&1; then
     echo '{"file_format_version": "1.0.0", "ICD": {"library_path": "libGLX_nvidia.so.0", "api_version": "1.3.0"}}' \
       >"$work/nvidia_icd.json"
@@ -184,8 +252,8 @@ device_value() {
 }
 
 step_devices() {
-  cp "$work/devices.json" "$results/devices.json"
-  command -v nvidia-smi >/dev/null && nvidia-smi -q >"$results/nvidia-smi.txt" 2>&1 || true
+  cp "$work/devices.json" "$results/machine.txt"
+  command -v nvidia-smi >/dev/null && nvidia-smi -q >>"$results/machine.txt" 2>&1 || true
   {
     echo "date     $(date -u +%Y-%m-%dT%H:%M:%SZ)"
     echo "commit   $(commit)"
@@ -208,13 +276,17 @@ step_tests() {
   while read -r label name; do
     [[ "$label.${name#test_}" =~ ${PUMICE_GPU_TESTS:-.} ]] || continue
     start=$(date +%s) status=0
-    printf '\n== %s.%s\n' "$label" "${name#test_}" >>"$results/tests.log"
-    timeout "${PUMICE_GPU_TIMEOUT:-900}" "$gpu/bin/$name" >"$work/test.log" 2>&1 </dev/null || status=$?
-    cat "$work/test.log" >>"$results/tests.log"
+    if [ "$(left)" -lt 3 ]; then
+      say "tests    not reached from $label.${name#test_} on, the run's time is over"
+      break
+    fi
+    printf '\n== %s.%s\n' "$label" "${name#test_}" >>"$results/log.txt"
+    limited "${PUMICE_GPU_TIMEOUT:-300}" "$gpu/bin/$name" >"$work/test.log" 2>&1 </dev/null || status=$?
+    cat "$work/test.log" >>"$results/log.txt"
     case $status in
     0) verdict=passed passed=$((passed + 1)) ;;
     77) verdict="skipped: $(sed -n 's/^ *skipped: //Ip' "$work/test.log" | head -n 1)" skipped=$((skipped + 1)) ;;
-    124) verdict="FAILED: no end" failed=$((failed + 1)) ;;
+    124) if [ "$(left)" -lt 3 ]; then verdict="not reached its end"; else verdict="FAILED: no end" failed=$((failed + 1)); fi ;;
     *) verdict="FAILED with $status" failed=$((failed + 1)) ;;
     esac
     say "test     $label.${name#test_} $(($(date +%s) - start)) s $verdict"
@@ -226,36 +298,36 @@ step_tests() {
 # nvcc's build on this machine, else the packed one.
 step_kernels() {
   local status=0
-  bash "$root/tests/cuda/nvcc.sh" "$work/tests/cuda/libpumice_cuda.so" -arch=native >>"$results/capture.log" 2>&1 ||
-    bash "$root/tests/cuda/nvcc.sh" "$work/tests/cuda/libpumice_cuda.so" >>"$results/capture.log" 2>&1 || status=$?
+  limited 300 bash "$root/tests/cuda/nvcc.sh" "$work/tests/cuda/libpumice_cuda.so" -arch=native >>"$results/log.txt" 2>&1 ||
+    limited 300 bash "$root/tests/cuda/nvcc.sh" "$work/tests/cuda/libpumice_cuda.so" >>"$results/log.txt" 2>&1 || status=$?
   if [ "$status" -eq 0 ]; then
     say "kernels  compiled here by nvcc"
   elif [ -f "$gpu/libpumice_cuda.so" ]; then
     cp "$gpu/libpumice_cuda.so" "$work/tests/cuda/"
-    say "kernels  the packed build ($(tail -n 1 "$results/capture.log"))"
+    say "kernels  the packed build ($(tail -n 1 "$results/log.txt"))"
   else
-    say "kernels  skipped: $(tail -n 1 "$results/capture.log")"
+    say "kernels  skipped: $(tail -n 1 "$results/log.txt")"
   fi
 }
 
 step_capture() {
-  local status=0 python=${PUMICE_TEST_VENV:+$PUMICE_TEST_VENV/bin/}python3
+  local status=0
   make_layer "$work/tests/cuda/layer.gguf"
   rm -rf "$work/vectors"
   mkdir -p "$work/vectors"
-  "$gpu/bin/pumice-cuda-capture" "$work/vectors" --library "$work/tests/cuda/libpumice_cuda.so" \
+  limited 300 "$gpu/bin/pumice-cuda-capture" "$work/vectors" --library "$work/tests/cuda/libpumice_cuda.so" \
     --demo "$root/tools/demo_model/pumice-demo-q8_0.gguf" --text "$root/tools/demo_model/heldout-200.jsonl" \
     --layer "$work/tests/cuda/layer.gguf" >"$work/step.log" 2>&1 || status=$?
-  cat "$work/step.log" >>"$results/capture.log"
+  cat "$work/step.log" >>"$results/log.txt"
   say "capture  $(tail -n 1 "$work/step.log")"
   case $status in 0 | 77) ;; *) failures=1 ;; esac
   status=0
   if command -v "$python" >/dev/null; then
-    PYTHONDONTWRITEBYTECODE=1 "$python" "$root/tests/cuda/capture_torch.py" "$work/vectors" >"$work/step.log" 2>&1 || status=$?
+    PYTHONDONTWRITEBYTECODE=1 limited 300 "$python" "$root/tests/cuda/capture_torch.py" "$work/vectors" >"$work/step.log" 2>&1 || status=$?
   else
     echo "skipped: no $python" >"$work/step.log" status=77
   fi
-  cat "$work/step.log" >>"$results/capture.log"
+  cat "$work/step.log" >>"$results/log.txt"
   say "torch    $(tail -n 1 "$work/step.log")"
   case $status in 0 | 77) ;; *) failures=1 ;; esac
   if [ -n "$(ls "$work/vectors")" ]; then # Pumice against what was just recorded
@@ -269,10 +341,9 @@ replay_vectors() {
   for name in test_cuda_vectors test_cuda_model test_cuda_text test_cuda_torch; do
     [ "$name" != test_cuda_torch ] || ls "$work"/vectors/*/torch.*.vec >/dev/null 2>&1 || continue
     status=0
-    printf '\n== %s, with the vectors just made\n' "$name" >>"$results/tests.log"
-    PUMICE_CUDA_VECTORS=$work/vectors timeout "${PUMICE_GPU_TIMEOUT:-900}" "$gpu/bin/$name" >>"$results/tests.log" 2>&1 || status=$?
-    say "replay   $name $([ "$status" -eq 0 ] && echo passed || echo "FAILED with $status")"
-    [ "$status" -eq 0 ] || failures=1
+    printf '\n== %s, with the vectors just made\n' "$name" >>"$results/log.txt"
+    PUMICE_CUDA_VECTORS=$work/vectors limited "${PUMICE_GPU_TIMEOUT:-300}" "$gpu/bin/$name" >>"$results/log.txt" 2>&1 || status=$?
+    if [ "$status" -eq 0 ]; then say "replay   $name passed"; else failed "replay   $name" "$status" "see log.txt"; fi
   done
 }
 
@@ -280,138 +351,157 @@ commit() {
   cat "$root/COMMIT" 2>/dev/null || git -C "$root" describe --always --dirty 2>/dev/null || echo unknown
 }
 
-# pumice_bench NAME MODE options...: adds to the CSV file; a line of the summary, or a failure
+# pumice_bench NAME MODE options...: adds to the CSV file; a failure goes to the summary
 pumice_bench() {
   local name=$1 mode=$2 status=0
   shift 2
-  timeout "${PUMICE_GPU_TIMEOUT:-900}" "$gpu/bin/pumice" bench "$mode" "$@" --results "$results" --label "$(commit)" \
+  limited 300 "$gpu/bin/pumice" bench "$mode" "$@" --results "$results" --label "${label:-$(commit)}" \
     >"$work/bench.out" 2>"$work/step.log" || status=$?
-  [ "$status" -eq 0 ] || { say "bench    $name $mode: FAILED with $status: $(tail -n 1 "$work/step.log")" && failures=1; }
+  [ "$status" -eq 0 ] || failed "bench    $name $mode" "$status" "$(tail -n 1 "$work/step.log")"
   return "$status"
 }
 
 step_ops() {
-  pumice_bench device ops --html "$results/ops.html" || return 0
+  pumice_bench device ops --html "$work/pages/ops.html" || return 0
   sed -n 's/^[ *] /ops      /p' "$work/bench.out" | tee -a "$results/summary.txt"
+}
+
+step_verify() {
+  local status=0
+  limited 300 "$gpu/bin/pumice" verify --json --html "$work/pages/verify.html" >"$work/verify.out" 2>"$work/step.log" ||
+    status=$?
+  [ "$status" -eq 0 ] || failed "verify  " "$status" "$(tail -n 1 "$work/step.log")"
+  [ ! -s "$work/verify.out" ] || note verify "$work/verify.out"
+  [ "$status" -ne 0 ] || say "verify   $(grep -c '"pass"' "$work/verify.out") rows pass"
+}
+
+# rates LABEL MODEL: what the CSV file has of it, on one line.
+rates() {
+  awk -F, -v label="$1" -v subject="$(basename "$2" .gguf)" '$1 == label && $2 == "pumice" && $4 == subject &&
+    $6 ~ /^(tokens_per_s|percent_of_bandwidth|percent_of_flops|first_token_ms)$/ {
+    printf "%s%s %.4g %s", $5 == last ? ", " : (last == "" ? "" : "; "), $5 == last ? "" : $5, $(NF - 3), $(NF - 4); last = $5}' \
+    "$results"/*.csv
 }
 
 # measure MODEL NAME
 measure() {
-  local line
-  pumice_bench "$2" model -m "$1" --html "$results/$2.html" --json || return 0
-  line=$(tr -d '\n\t' <"$work/bench.out")
-  printf '{"model": "%s", "bench": %s}\n' "$2" "$line" >>"$results/bench.jsonl"
-  pumice_bench "$2" startup -m "$1" --starts 1 || return 0
-  say "bench    $2: $(awk -F, -v subject="$(basename "$1" .gguf)" '$4 == subject && $6 ~ /^(tokens_per_s|first_token_ms)$/ \
-    {printf "%s %.4g %s  ", $5, $(NF - 3), $(NF - 4)}' "$results"/*.csv)"
+  pumice_bench "$2" model -m "$1" --html "$work/pages/$2.html" --json || return 0
+  note "$2" "$work/bench.out"
+  [ "$2" != "$first_shape" ] || pumice_bench "$2" startup -m "$1" --starts 1 || return 0
+  say "bench    $2: $(rates "$(commit)" "$1")"
 }
 
-# peer MODEL NAME: beside llama.cpp on Vulkan and CUDA, and transformers
+# Where llama.cpp's CUDA finds CUDA's own libraries: the system's, and those that torch brings.
+cuda_libraries() {
+  local folder
+  for folder in /usr/local/cuda/lib64 $("$python" -c 'import nvidia, glob
+print(*(d for p in nvidia.__path__ for d in glob.glob(p + "/*/lib")))' 2>/dev/null || true); do
+    [ ! -d "$folder" ] || printf ':%s' "$folder"
+  done
+}
+
+# peer MODEL NAME: beside llama.cpp on CUDA and Vulkan, and, since its weights are of f16, transformers
 peer() {
-  local backend status log=$work/peer.log
-  for backend in vulkan cuda transformers; do
+  local backend status log=$work/peer.log command
+  for backend in cuda vulkan transformers; do
     status=0
     case $backend in
-    transformers) set -- "$1" "$2" "$root/bench/peers/transformers.py" ;;
-    *) set -- "$1" "$2" "$root/bench/peers/llama_cpp/run.py" --backend "$backend" --rounds 2 --seconds 20 ;;
+    transformers)
+      [[ $2 == *-f16 ]] || continue
+      command=("$root/bench/peers/transformers.py" --batch 1,64 --reps 1)
+      ;;
+    *) command=("$root/bench/peers/llama_cpp/run.py" --backend "$backend" --rounds 1 --starts 0 --seconds 10 --pp 512 --batch 16,64) ;;
     esac
-    timeout "${PUMICE_GPU_TIMEOUT:-900}" "${PUMICE_TEST_VENV:+$PUMICE_TEST_VENV/bin/}python3" "${@:3}" -m "$1" --pumice "$gpu/bin/pumice" \
-      --results "$results" --label "$(commit)" >"$log" 2>"$work/step.log" || status=$?
-    printf '\n== %s, %s\n' "$2" "$backend" | cat - "$log" >>"$results/peers.log"
+    LD_LIBRARY_PATH=${LD_LIBRARY_PATH:-}$([ $backend != cuda ] || cuda_libraries) PYTHONDONTWRITEBYTECODE=1 limited 240 \
+      "$python" "${command[@]}" -m "$1" --pumice "$gpu/bin/pumice" --results "$results" --label "$(commit)" >"$log" \
+      2>"$work/step.log" || status=$?
+    printf '\n== %s, %s\n' "$2" "$backend" | cat - "$log" "$work/step.log" >>"$results/log.txt"
     case $status in
     0) sed "s/^/peer     $2 $backend: /" "$log" | tee -a "$results/summary.txt" ;;
     77) say "peer     $2 $backend: $(tail -n 1 "$log")" ;;
-    *) say "peer     $2 $backend: FAILED with $status: $(tail -n 1 "$work/step.log")" && failures=1 ;;
+    *) failed "peer     $2 $backend" "$status" "$(tail -n 1 "$work/step.log")" ;;
     esac
   done
 }
 
-# each_random FUNCTION: random models by name and shape, each made, handed over, removed
-each_random() {
-  local name shape options
-  if [ "$(device_value type)" = cpu ]; then
-    say "bench    models of full size are skipped: the device is a CPU"
-    return
-  fi
-  while read -r name options; do
-    [[ "$name" =~ ${PUMICE_GPU_SHAPES:-.} ]] || continue
-    shape=$work/random-$name.gguf
-    # shellcheck disable=SC2086 # options are words
-    if "$gpu/bin/pumice-make-model" "$shape" $options 2>"$work/step.log"; then
-      "$1" "$shape" "random-$name" </dev/null
-    else
-      say "bench    random-$name: skipped: $(tail -n 1 "$work/step.log")"
-    fi
-    rm -f "$shape"
-  done <<END
-1b-q4_0 $one --type Q4_0
-1b-q8_0 $one --type Q8_0
-1b-f16 $one --type F16
-7b-q4_0 $seven --type Q4_0
-7b-q8_0 $seven --type Q8_0
-7b-f16 $seven --type F16
-8b-q4_k_m $eight --type Q4_K_M
-END
-}
-
-one="--dim 2048 --hidden 5632 --layers 22 --heads 32 --kv-heads 4 --head-dim 64 --vocab 32000 --ctx 2048"
 seven="--dim 4096 --hidden 11008 --layers 32 --heads 32 --kv-heads 32 --head-dim 128 --vocab 32000 --ctx 4096"
 eight="--dim 4096 --hidden 14336 --layers 32 --heads 32 --kv-heads 8 --head-dim 128 --vocab 128256 --ctx 4096 --rope-theta 500000"
+one="--dim 2048 --hidden 5632 --layers 22 --heads 32 --kv-heads 4 --head-dim 64 --vocab 32000 --ctx 2048"
+tiny="--dim 256 --hidden 512 --layers 2 --heads 4 --kv-heads 4 --head-dim 64 --vocab 512 --ctx 2304"
+
+# The random models' names and options, what is worth most first.
+shapes() {
+  local name
+  if [ "$(device_value type)" = cpu ]; then
+    printf '%s\n' "tiny-q4_0 $tiny --type Q4_0" "tiny-f16 $tiny --type F16" "tiny-q8_0 $tiny --type Q8_0"
+    return
+  fi
+  printf '%s\n' "7b-q4_0 $seven --type Q4_0" "7b-f16 $seven --type F16" "7b-q8_0 $seven --type Q8_0" \
+    "8b-q4_k_m $eight --type Q4_K_M" "1b-q4_0 $one --type Q4_0" "1b-q8_0 $one --type Q8_0" "1b-f16 $one --type F16" |
+    while read -r name options; do
+      [[ ! "$name" =~ ${PUMICE_GPU_SHAPES:-^7b} ]] || echo "$name $options"
+    done
+}
+
+# each_model FUNCTION: of PUMICE_GPU_MODELS, and random ones, each made once and kept until the run ends
+each_model() {
+  local name options file status
+  while read -r name options; do
+    file=$work/models/random-$name.gguf status=0
+    # shellcheck disable=SC2086 # options are words
+    [ -f "$file" ] || limited 120 "$gpu/bin/pumice-make-model" "$file.part" $options --repeat 2>"$work/step.log" || status=$?
+    if [ "$status" -ne 0 ]; then
+      rm -f "$file.part"
+      failed "model    random-$name" "$status" "$(tail -n 1 "$work/step.log")"
+      continue
+    fi
+    [ -f "$file" ] || mv "$file.part" "$file"
+    first_shape=${first_shape:-random-$name}
+    "$1" "$file" "random-$name" </dev/null
+  done < <(shapes)
+  for file in ${PUMICE_GPU_MODELS:-}; do
+    "$1" "$file" "$(basename "$file" .gguf)" </dev/null
+  done
+}
 
 step_bench() {
-  local model
-  measure "$root/tools/demo_model/pumice-demo-q8_0.gguf" demo-q8_0
-  for model in ${PUMICE_GPU_MODELS:-}; do
-    measure "$model" "$(basename "$model" .gguf)"
-  done
-  each_random measure
+  each_model measure
 }
 
 # tune MODEL NAME: what is faster than the usual choices, in a cache of its own, and how fast the model is with it
 tune() {
   local status=0 label
   label=$(commit)-tuned
-  XDG_CACHE_HOME=$work/cache-tuned timeout "${PUMICE_GPU_TIMEOUT:-900}" "$gpu/bin/pumice" tune -m "$1" --json \
-    >"$work/tune.out" 2>"$work/step.log" || status=$?
-  [ "$status" -eq 0 ] || { say "tune     $2: FAILED with $status: $(tail -n 1 "$work/step.log")" && failures=1 && return 0; }
-  printf '{"model": "%s", "tune": %s}\n' "$2" "$(tr -d '\n\t' <"$work/tune.out")" >>"$results/tune.jsonl"
-  XDG_CACHE_HOME=$work/cache-tuned timeout "${PUMICE_GPU_TIMEOUT:-900}" "$gpu/bin/pumice" bench model -m "$1" \
-    --results "$results" --label "$label" >"$work/bench.out" 2>"$work/step.log" || status=$?
-  [ "$status" -eq 0 ] || { say "tune     $2: FAILED with $status: $(tail -n 1 "$work/step.log")" && failures=1 && return 0; }
+  XDG_CACHE_HOME=$work/cache-tuned limited 90 "$gpu/bin/pumice" tune -m "$1" --json >"$work/tune.out" 2>"$work/step.log" ||
+    status=$?
+  [ "$status" -eq 0 ] || { failed "tune     $2" "$status" "$(tail -n 1 "$work/step.log")" && return 0; }
+  note "$2 tuned" "$work/tune.out"
+  XDG_CACHE_HOME=$work/cache-tuned pumice_bench "$2" model -m "$1" || return 0
   say "tune     $2: $(sed -n 's/.*"planned":[[:space:]]*\([0-9]*\).*/\1/p' "$work/tune.out" | head -n 1) choices," \
-    "$(sed -n 's/.*"chosen":[[:space:]]*\([0-9]\{1,\}\).*/\1/p' "$work/tune.out" | head -n 1) are not the usual ones: $(
-      awk -F, -v label="$label" -v subject="$(basename "$1" .gguf)" '$1 == label && $4 == subject && $6 == "tokens_per_s" \
-        {printf "%s %.4g %s  ", $5, $(NF - 3), $(NF - 4)}' "$results"/*.csv)"
+    "$(sed -n 's/.*"chosen":[[:space:]]*\([0-9]\{1,\}\).*/\1/p' "$work/tune.out" | head -n 1) are not the usual ones:" \
+    "$(rates "$label" "$1")"
 }
 
 step_tune() {
-  local model
-  tune "$root/tools/demo_model/pumice-demo-q8_0.gguf" demo-q8_0
-  for model in ${PUMICE_GPU_MODELS:-}; do
-    tune "$model" "$(basename "$model" .gguf)"
-  done
-  each_random tune
+  each_model tune
 }
 
 step_peers() {
-  local model
-  if [ -z "${PUMICE_TEST_PEER:-}" ] &&
-    ! "${PUMICE_TEST_VENV:+$PUMICE_TEST_VENV/bin/}python3" -c 'import torch, transformers' 2>/dev/null; then
-    say "peers    skipped: no PUMICE_TEST_PEER, and no torch and transformers"
+  export PUMICE_TEST_PEER=${PUMICE_TEST_PEER:-$gpu/peer}
+  if [ ! -d "$PUMICE_TEST_PEER" ] && ! "$python" -c 'import torch, transformers' 2>/dev/null; then
+    say "peers    skipped: no $PUMICE_TEST_PEER (gpu.sh peers), and no torch and transformers"
     return
   fi
-  for model in ${PUMICE_GPU_MODELS:-"$root/tools/demo_model/pumice-demo-q8_0.gguf"}; do
-    peer "$model" "$(basename "$model" .gguf)"
-  done
-  each_random peer
+  each_model peer
 }
 
 run() {
   local steps=("$@") step status=0
-  [ ${#steps[@]} -gt 0 ] || steps=(devices ops bench peers kernels tests capture tune)
+  deadline=$(($(date +%s) + ${PUMICE_GPU_SECONDS:-570}))
+  [ ${#steps[@]} -gt 0 ] || steps=(devices bench peers verify kernels capture tests tune ops)
   for step in "${steps[@]}"; do
-    [[ $step =~ ^(devices|ops|bench|peers|kernels|tests|capture|tune)$ ]] ||
-      die "no step '$step': devices ops bench peers kernels tests capture tune"
+    [[ $step =~ ^(devices|bench|peers|verify|kernels|capture|tests|tune|ops)$ ]] ||
+      die "no step '$step': devices bench peers verify kernels capture tests tune ops"
   done
   if [ ! -d "$gpu" ]; then # a source tree
     compile
@@ -419,7 +509,10 @@ run() {
     programs "$gpu"
   fi
   work=${TMPDIR:-/tmp}/pumice-gpu-$(id -u)
-  mkdir -p "$work/tests/cuda"
+  python=${PUMICE_TEST_VENV:+$PUMICE_TEST_VENV/bin/}python3
+  first_shape=''
+  mkdir -p "$work/tests/cuda" "$work/models" "$work/pages"
+  trap 'rm -rf "$work/models"' EXIT
   find_vulkan
   export PUMICE_TEST_SOURCE=$root PUMICE_TEST_BINARY=$work PUMICE_TEST_ASSETS=${PUMICE_ASSETS:-} PUMICE_CUDA_LIBRARY=$work/tests/cuda/libpumice_cuda.so
   export XDG_CACHE_HOME=${XDG_CACHE_HOME:-$work/cache}
@@ -437,15 +530,17 @@ run() {
   for step in "${steps[@]}"; do
     "step_$step"
   done
+  [ -z "$(ls "$work/pages")" ] || tar -C "$work" -cz -f "$results/pages.tar.gz" pages
   echo "results are in $results: $(ls "$results" | tr '\n' ' ')"
   exit "$failures"
 }
 
 case ${1:-} in
 pack) shift && pack "$@" ;;
+peers) shift && peers "$@" ;;
 run) shift && run "$@" ;;
 *)
-  sed -n '2,36s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,45s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   exit 2
   ;;
 esac
