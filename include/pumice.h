@@ -338,7 +338,7 @@ typedef struct pm_engine pm_engine;
  * an f16 scale, 53 % and 28 % of f16's bytes; they need a head_dim that is a multiple of 32. */
 typedef enum pm_kv_type { PM_KV_F16 = 0, PM_KV_F32, PM_KV_Q8_0, PM_KV_Q4_0 } pm_kv_type;
 
-/* fraction in [0,1] of `stage` ("weights", "pipelines") is done. */
+/* fraction in [0,1] of `stage` ("weights", "pipelines", "warm-up") is done. */
 typedef void pm_progress(void *context, const char *stage, double fraction);
 
 /* What pm_engine_create() does before the first step needs it. Kernels are tested before they are used in each case. */
