@@ -583,7 +583,8 @@ void pm_engine_wake(pm_engine *engine);
  * *count: events written; 0 is normal while a long prompt is being read.
  * A failure of one request is not an error here: it is that request's PM_FINISH_ERROR.
  * A lost device is opened again and the requests go on (or end, see fail_on_loss).
- * Errors: PM_ERR_LOST (it could not be), PM_ERR_DEVICE: every request has ended, and only
+ * Errors: PM_ERR_LOST (it could not be), PM_ERR_DEVICE, and with PM_WARM_UP_NOTHING PM_ERR_NOMEM and
+ * PM_ERR_UNSUP (kernels that are needed now): every request has ended, and only
  * pm_engine_destroy() is left. */
 PM_MUST_USE pm_result pm_engine_step(pm_engine *engine, pm_event *events, size_t capacity, size_t *count);
 

@@ -239,8 +239,8 @@ static int measure_shared(pm_engine *engine, cJSON *array)
     return code;
 }
 
-/* The pace of others with and without a long prompt beside them; first all at once, for drivers that compile a
- * kernel when it first runs. With a draft model it goes on behind the prompt, which that reads then. */
+/* The pace of others with and without a long prompt beside them; first all at once, so that the engine knows what
+ * steps take. With a draft model it goes on behind the prompt, which that reads then. */
 static int measure_stall(pm_engine *engine, cJSON *array)
 {
     load_request *requests = must(calloc(seqs, sizeof(*requests)));

@@ -228,13 +228,15 @@ pm_result pm_engine_open_device(pm_engine *e, const pm_gguf *gguf, const pm_gguf
  * whose memory is not enough for what serves instead: the device is opened again, with all tested before it goes on. */
 static pm_result make_passes(pm_engine *e, pm_model *model, const pm_pass *passes, uint32_t count)
 {
-    uint32_t rows[PM_BATCH_PASSES];
+    uint32_t rows[PM_BATCH_PASSES], row_count = 0;
     pm_start_test *test = NULL;
     const uint32_t off = pm_vk_device_caps(e->device)->off_count;
     bool changed;
     for (uint32_t i = 0; i < count; i++)
-        rows[i] = passes[i].rows;
-    PM_TRY(begin_self_test(e, model, &model->weights, rows, count, &test));
+        if (passes[i].kind != PM_PASS_PAGES && passes[i].kind != PM_PASS_COPY) /* in which nothing is computed */
+            rows[row_count++] = passes[i].rows;
+    if (row_count > 0)
+        PM_TRY(begin_self_test(e, model, &model->weights, rows, row_count, &test));
     const pm_result made = pm_plans_make(model->plans, passes, count);
     PM_TRY(pm_start_test_end(test, made == PM_ERR_NOMEM ? made : PM_OK, &changed));
     if (pm_vk_device_caps(e->device)->off_count == off)

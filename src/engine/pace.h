@@ -56,7 +56,7 @@ typedef struct pm_pace_step {
 typedef struct pm_pace {
     uint32_t rows_max;
     double step_us;
-    double times;                  /* PM_PACE_DECODE */
+    double times;                  /* PM_PACE_DECODE; without a bound where a test must not depend on speed */
     bool compiles_late;            /* see above */
     uint64_t ran_alone, ran_mixed; /* bit i: a step of bucket i, where it does */
     double alone_us[PM_BUCKETS_MAX]; /* D, by bucket; 0 = not measured */

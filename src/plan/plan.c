@@ -147,6 +147,7 @@ pm_result pm_plans_warm_up(pm_plans *plans, pm_progress *progress, void *context
     pm_assert(!plans->run[0].in_flight && !plans->run[1].in_flight);
     for (uint32_t i = 0; i < count; i++) { /* the step buffer says that there are none */
         pm_vk_commands *list = *made(&plans->run[0], &passes[i]);
+        pm_assert(list != NULL);
         PM_TRY(pm_vk_commands_submit(&list, 1));
         PM_TRY(pm_vk_commands_wait(list));
         if (progress != NULL)

@@ -1,9 +1,10 @@
 /* plan/plan.h - forward passes, recorded once and replayed for every batch. Floor 4.
  *
  * A step is a body, recorded for a bucket of rows, and a head, recorded for a bucket of
- * rows with logits (plan/pass.h); they are made all at once, or each when a batch first takes it. Grids are those of the bucket; row counts are read on the device, and
- * what lies past them ends at once, so that a batch costs what its own rows cost, to the
- * tile (plan/bucket.h).
+ * rows with logits (plan/pass.h); they are made all at once, or each when a batch first
+ * takes it. Grids are those of the bucket; row counts are read on the device, and what lies
+ * past them ends at once, so that a batch costs what its own rows cost, to the tile
+ * (plan/bucket.h).
  *
  * Two runs can be in flight, so that the next batch is made while the device computes
  * one: each has a step buffer, results and recordings of its own. Activations are shared,
@@ -53,8 +54,9 @@ PM_MUST_USE pm_result pm_plans_warm_up(pm_plans *plans, pm_progress *progress, v
 
 /* Writes the step buffer and submits the batch; returns while the device works. samples: NULL
  * = all tokens are greedy; such passes are shorter. With `logits` they are copied to the
- * host, where there is room for those of one run at a time. At most two runs are in flight (asserted), waited for in
- * the order of submission. The batch's passes are made (asserted). Allocates and records nothing. *out: borrowed until the second submission from here.
+ * host, where there is room for those of one run at a time. At most two runs are in flight
+ * (asserted), waited for in the order of submission. The batch's passes are made (asserted).
+ * Allocates and records nothing. *out: borrowed until the second submission from here.
  * Errors: PM_ERR_DEVICE, PM_ERR_LOST. */
 PM_MUST_USE pm_result pm_plans_submit(pm_plans *plans, const pm_batch *batch, const pm_step_samples *samples, bool logits,
                                       pm_run **out);

@@ -83,15 +83,21 @@ static pm_result allocate(pm_vk_buffer *b, pm_vk_memory memory, const char *what
     return is_full(result) ? too_big(d, b->bytes, what) : pm_vk_check(result, "vkAllocateMemory");
 }
 
-static pm_result allocate_on_host(pm_vk_buffer *b, const char *what)
+/* Pages of the process, or, where they do not serve or the driver does not take them, the driver's own memory. */
+static pm_result obtain(pm_vk_buffer *b, pm_vk_memory memory, const char *what)
 {
+    pm_vk_device *d = b->device;
     VkMemoryRequirements need;
-    b->device->vk.vkGetBufferMemoryRequirements(b->device->handle, b->handle, &need);
+    if (!pm_vk_host_memory_serves(d))
+        return allocate(b, memory, what);
+    d->vk.vkGetBufferMemoryRequirements(d->handle, b->handle, &need);
     const VkResult result = pm_vk_host_memory_allocate(b, need.size);
+    if (result == VK_ERROR_INVALID_EXTERNAL_HANDLE)
+        return allocate(b, memory, what);
     if (result != VK_SUCCESS)
-        return is_full(result) ? too_big(b->device, b->bytes, what) : pm_vk_check(result, "vkAllocateMemory");
+        return is_full(result) ? too_big(d, b->bytes, what) : pm_vk_check(result, "vkAllocateMemory");
     b->held = b->mapped_bytes;
-    b->device->heap_held[b->heap] += b->held;
+    d->heap_held[b->heap] += b->held;
     return PM_OK;
 }
 
@@ -99,7 +105,7 @@ static pm_result allocate_on_host(pm_vk_buffer *b, const char *what)
 static pm_result back(pm_vk_buffer *b, pm_vk_memory memory, const char *what)
 {
     pm_vk_device *d = b->device;
-    PM_TRY(pm_vk_host_memory_serves(d) ? allocate_on_host(b, what) : allocate(b, memory, what));
+    PM_TRY(obtain(b, memory, what));
     PM_TRY(pm_vk_check(d->vk.vkBindBufferMemory(d->handle, b->handle, b->memory, 0), "vkBindBufferMemory"));
     if (memory != PM_VK_DEVICE && b->host == NULL)
         PM_TRY(pm_vk_check(d->vk.vkMapMemory(d->handle, b->memory, 0, VK_WHOLE_SIZE, 0, &b->host), "vkMapMemory"));

@@ -12,7 +12,7 @@
 bool pm_vk_host_memory_serves(const pm_vk_device *device);
 
 /* Maps zeroed pages for the buffer, of at least `bytes`: b->host and b->mapped_bytes, and imports them as b->memory.
- * VK_SUCCESS, or as vkAllocateMemory(). */
+ * VK_SUCCESS, or as vkAllocateMemory(): VK_ERROR_INVALID_EXTERNAL_HANDLE where the driver does not take such pages. */
 VkResult pm_vk_host_memory_allocate(pm_vk_buffer *b, uint64_t bytes);
 
 /* Once vkFreeMemory() is done. */

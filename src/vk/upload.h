@@ -4,7 +4,8 @@
 
 #include "vk/buffer.h"
 
-/* Copies bytes of host memory (a mapped file, say) to dst, in pieces, and waits.
+/* Copies bytes of host memory (a mapped file, say) to dst, in pieces, and waits. Where dst is mapped the host writes at
+ * once: nothing that uses it may be in flight.
  * Errors: PM_ERR_DEVMEM, PM_ERR_DEVICE, PM_ERR_LOST. */
 PM_MUST_USE pm_result pm_vk_upload(pm_vk_device *device, pm_slice dst, const void *data, uint64_t bytes);
 
