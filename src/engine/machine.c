@@ -190,8 +190,6 @@ static pm_result use_choices(pm_engine *e)
     const pm_choice *step = pm_choices_find(&e->choices, &key);
     if (step != NULL && e->params.max_batch_tokens == 0 && e->pages == 0) /* else the scheduler has them */
         pm_engine_size_step(e, step->rows_last);
-    if (e->choices.count > 0)
-        pm_log(PM_LOG_ENGINE, "%u choices by tuning or for the device's family", e->choices.count);
     return PM_OK;
 }
 
