@@ -13,12 +13,15 @@ static uint32_t left;              /* calls until one is lost; 0 = none is */
 static bool drafts_only, in_draft; /* only calls of passes of the draft model count */
 static bool dead;                  /* and with it all that follow, until the device is opened again */
 static uint32_t losses;
+static void (*on_loss)(void);      /* NULL = nothing else happens in that moment */
 
 static bool is_lost(void)
 {
     if (left > 0 && (!drafts_only || in_draft) && --left == 0) {
         dead = true;
         losses++;
+        if (on_loss != NULL)
+            on_loss();
     }
     return dead;
 }
@@ -224,6 +227,31 @@ static void requests_end_with_the_loss_where_that_is_asked_for(void **state)
     pm_engine_destroy(engine);
 }
 
+static pm_engine *asked;
+
+static void ask_the_last(void)
+{
+    ask(asked, params_of(N - 1), prompts[N - 1], &got[N - 1]);
+}
+
+/* The engine does not know it yet when the device goes: it is neither in flight nor forgotten. */
+static void what_came_in_the_lost_step_is_served(void **state)
+{
+    (void)state;
+    asked = open_it(true);
+    got[N - 1] = (answer){0};
+    on_loss = ask_the_last;
+    lose_after(asked, 9);
+    for (uint32_t i = 0; i + 1 < N; i++)
+        ask(asked, params_of(i), prompts[i], &got[i]);
+    run_all(asked, got, N);
+    on_loss = NULL;
+    for (uint32_t i = 0; i + 1 < N; i++)
+        assert_int_equal(got[i].error, PM_ERR_LOST);
+    same_answer(&got[N - 1], &expected[N - 1]);
+    pm_engine_destroy(asked);
+}
+
 static bool keep_going(void *context, uint32_t position, const float *logits)
 {
     (void)position, (void)logits;
@@ -295,6 +323,7 @@ int main(void)
         cmocka_unit_test(drafts_are_made_again),
         cmocka_unit_test(pages_in_host_memory_are_made_again),
         cmocka_unit_test(requests_end_with_the_loss_where_that_is_asked_for),
+        cmocka_unit_test(what_came_in_the_lost_step_is_served),
         cmocka_unit_test(a_loss_while_scoring_is_told_and_survived),
         cmocka_unit_test(a_device_that_does_not_come_back_ends_everything),
     };
