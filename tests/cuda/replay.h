@@ -15,7 +15,10 @@
  * Beside it FlashAttention's rule: Pumice's worst error against double, in units of the sum of |terms| or of that
  * reach, is at most twice the vector's, or within rtol; for a matmul that rounds, at most twice that of plain C with
  * the same roundings (tests/ref/matmul.h). A vector is CUDA's, or host: of gcc's build of the same kernels. What
- * the device or the build lacks is counted and named, never passed. */
+ * the device or the build lacks is counted and named, never passed.
+ *
+ * On a GPU all of it. A CPU driver compiles for longer than it runs: there a type whose turn it is not has of each
+ * family of matmuls one size (op/turn.h; PUMICE_TEST_FULL=1: all). */
 #ifndef PM_TEST_CUDA_REPLAY_H
 #define PM_TEST_CUDA_REPLAY_H
 
@@ -28,6 +31,7 @@
 typedef struct replay_row {
     const char *name;              /* NULL past the last */
     uint32_t runs, lacking;        /* vectors compared with; vectors that it does not take */
+    uint32_t waiting;              /* vectors with which it has no turn */
     bool int8;
     double worst;                  /* share of the bound, and whose */
     const char *worst_case;

@@ -1,5 +1,6 @@
 /* test_engine.c - the engine as a caller sees it, on the demo model and, where the assets
  * are, on real ones: known text, batching, pages, cancels, limits, memory. */
+#include "again.h"
 #include "pumice.h"
 
 #include "base/alloc.h"
@@ -337,6 +338,7 @@ static void chunk_size_does_not_change_logits(void **state)
 static void a_load_survives_the_failure_of_any_allocation(void **state)
 {
     (void)state;
+    first_driver_only("failing allocations of a load");
     enum { FIRST = 160, LAST = 48 };
     pm_engine *engine = NULL;
     const pm_engine_params p = {.model_path = demo_path, .max_seqs = 1, .max_context_tokens = 64, .max_batch_tokens = 16};

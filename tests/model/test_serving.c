@@ -2,6 +2,7 @@
  * shares its steps, its pages and its prompt. On the demo model, deterministic. */
 #include "answers.h"
 
+#include "again.h"
 #include "base/alloc.h"
 
 #include <math.h>
@@ -117,6 +118,7 @@ static pm_engine_stats run_narrow(pm_engine *engine, answer *answers, const answ
 static void a_tenth_of_the_pool_changes_no_answer(void **state)
 {
     (void)state;
+    first_driver_only("a pool of a tenth");
     answers_alone();
     pm_engine *engine = open_narrow(0);
     ask_first(engine, SEQS);
@@ -129,6 +131,7 @@ static void a_tenth_of_the_pool_changes_no_answer(void **state)
 static void pages_in_host_memory_change_no_answer(void **state)
 {
     (void)state;
+    first_driver_only("pages in host memory");
     enum { LONG = 4, SLOTS = 64 };
     static answer expected[LONG], narrow[LONG];
     char prompt[512];
@@ -159,6 +162,7 @@ static void pages_in_host_memory_change_no_answer(void **state)
 static void samples_survive_preemption(void **state)
 {
     (void)state;
+    first_driver_only("samples that give way");
     enum { ANSWERS = 5 };
     static answer twice[2 * ANSWERS], narrow[2 * ANSWERS];
     const pm_request_params p = {.max_tokens = 90, .ignore_end = true, .n = ANSWERS,

@@ -4,31 +4,11 @@
 #define PM_TEST_OP_SUITE_H
 
 #include "op/harness.h"
+#include "op/turn.h"
 
 #include "op/weight.h"
 
 #define COUNT_OF(array) ((uint32_t)(sizeof(array) / sizeof((array)[0])))
-
-/* The next tensor type that kernels read, from `id` up; PM_DTYPE_LIMIT past the last.
- * PUMICE_TEST_TYPES=q8_0,f16 leaves the others out. */
-uint32_t next_type(uint32_t id);
-#define for_each_type(type) \
-    for (uint32_t type##_id = next_type(0), type = type##_id; type##_id < PM_DTYPE_LIMIT; \
-         type##_id = next_type(type##_id + 1), type = type##_id)
-
-/* PUMICE_TEST_FULL=1: nothing is left to the seed that all of can be run. Each kernel is compiled for every
- * type and size then, which takes lavapipe many minutes. */
-bool is_full(void);
-
-/* With many types, tests that cost much take a share of them at a time: true for those whose
- * turn it is, by seed, about `most` of all; for all when is_full(). */
-bool type_in_turn(uint32_t type, uint32_t most);
-
-/* One of them, another for each call, the same for the same seed. */
-uint32_t some_type(void);
-
-/* A number below limit, another for each call, the same for the same seed. */
-uint32_t pick(uint32_t limit);
 
 /* ----------------------------------------------------------------- blocks */
 

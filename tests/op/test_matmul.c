@@ -32,9 +32,7 @@ typedef struct reference {
 
 static uint32_t variant_count(void)
 {
-    uint32_t count = 0;
-    while (pm_matmul_variant(count) != NULL)
-        count++;
+    const uint32_t count = matmul_variant_count();
     assert_true(count <= VARIANTS_MAX);
     return count;
 }
@@ -299,23 +297,6 @@ static uint32_t legal_k(pm_dtype type, uint32_t wish)
 
 /* ------------------------------------------------------------------ tests */
 
-/* All variants for the types at length. Of a family, which is a shader and has one name but for its
- * rows, the others get one by seed: so each type's decoding is seen in each shader, and each module is
- * compiled, the costly part, for few of its sizes. */
-static uint64_t variants_of(uint32_t type)
-{
-    uint64_t variants = 0;
-    if (type_in_turn(type, TYPES_AT_LENGTH))
-        return ALL_VARIANTS;
-    for (uint32_t v = 0, next; v < variant_count(); v = next) {
-        const char *text = pm_matmul_variant_text(v);
-        for (next = v + 1; next < variant_count() && strcmp(pm_matmul_variant_text(next), text) == 0;)
-            next++;
-        variants |= UINT64_C(1) << (v + (harness_seed() + type) % (next - v));
-    }
-    return variants;
-}
-
 static void every_variant_and_type_at_every_row_count(void **state)
 {
     (void)state;
@@ -337,7 +318,7 @@ static void every_variant_and_type_at_every_row_count(void **state)
             const uint32_t k = legal_k((pm_dtype)type, matrix_index == 0 ? 300 : widths[pick(COUNT_OF(widths))]);
             if (used[matrix_index] > 0)
                 check_rows((pm_dtype)type, BLOCKS_NORMAL, INPUT_NORMAL, n, k, rows[matrix_index], used[matrix_index],
-                           variants_of(type));
+                           matmul_variants_in_turn(type, TYPES_AT_LENGTH));
         }
     }
     compare_report("matmul, row counts");
@@ -352,11 +333,11 @@ static void hard_inputs_stay_in_bounds(void **state)
         for (int kind = INPUT_OUTLIERS; kind <= INPUT_SCALES; kind++) {
             const uint32_t rows[] = {1 + pick(20)};
             if (at_length || pick(3) == 0)
-                check_rows((pm_dtype)type, BLOCKS_NORMAL, (input_kind)kind, 40, k, rows, 1, variants_of(type));
+                check_rows((pm_dtype)type, BLOCKS_NORMAL, (input_kind)kind, 40, k, rows, 1, matmul_variants_in_turn(type, TYPES_AT_LENGTH));
         }
         for (int blocks = BLOCKS_ZERO; blocks < BLOCK_KINDS; blocks++) {
             const uint32_t rows[] = {1 + pick(20)};
-            check_rows((pm_dtype)type, (block_kind)blocks, INPUT_NORMAL, 70, k, rows, 1, variants_of(type));
+            check_rows((pm_dtype)type, (block_kind)blocks, INPUT_NORMAL, 70, k, rows, 1, matmul_variants_in_turn(type, TYPES_AT_LENGTH));
         }
     }
     compare_report("matmul, hard inputs");
