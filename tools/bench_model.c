@@ -103,35 +103,47 @@ static int measure_context(pm_engine *engine, bench_rows *rows, const bench_opti
     return -1;
 }
 
-/* `count` sequences that generate at once, each behind a prompt of its own. */
-static int measure_batch(pm_engine *engine, bench_rows *rows, const bench_options *o, const char *subject,
-                         uint32_t count)
+/* `count` sequences that generate at once, each behind a prompt of its own: tokens a second of all. */
+static pm_result run_batch(pm_engine *engine, const bench_options *o, uint32_t count, double *rate, uint64_t *cached)
 {
-    double all[REPS_MAX], each_ms[REPS_MAX];
-    uint64_t cached = 0;
+    load_result run;
     load_request *requests = must(malloc(count * sizeof(*requests)));
-    for (uint32_t rep = 0; rep < o->reps; rep++) { /* the runs before have warmed up, or the row before */
-        load_result result;
-        for (uint32_t i = 0; i < count; i++)
-            requests[i] = (load_request){.prompt_tokens = o->depth, .generate_tokens = o->tg, .fresh = true};
-        const pm_result done = load_run(engine, requests, count, &result);
-        all[rep] = result.steady_rate;
-        each_ms[rep] = result.steady_rate > 0.0 ? 1e3 * count / result.steady_rate : 0.0;
-        cached += result.after.cached_tokens - result.before.cached_tokens;
-        load_result_finish(&result);
-        if (done != PM_OK || interrupted()) {
-            free(requests);
-            return stopped();
-        }
-    }
+    for (uint32_t i = 0; i < count; i++)
+        requests[i] = (load_request){.prompt_tokens = o->depth, .generate_tokens = o->tg, .fresh = true};
+    const pm_result result = load_run(engine, requests, count, &run);
+    *rate = run.steady_rate;
+    *cached += run.after.cached_tokens - run.before.cached_tokens;
+    load_result_finish(&run);
     free(requests);
+    return result;
+}
+
+/* All of them in turn, again and again, so that a machine that slows down does so for each. What came before, or the
+ * load's own steps, have warmed up. */
+static int measure_batches(pm_engine *engine, bench_rows *rows, const bench_options *o, const char *subject,
+                           const uint32_t *batches, uint32_t count)
+{
+    double rates[BENCH_LIST_MAX][REPS_MAX], step_ms[REPS_MAX];
+    uint64_t cached = 0;
+    pm_result result = PM_OK;
+    for (uint32_t i = 0; i < o->reps * count && result == PM_OK && !interrupted(); i++) {
+        terminal_progress("batches", (double)i / (o->reps * count));
+        result = run_batch(engine, o, batches[i % count], &rates[i % count][i / count], &cached);
+    }
+    terminal_progress("batches", 1.0);
+    if (result != PM_OK || interrupted())
+        return stopped();
     if (cached > 0)
         return not_computed(cached);
-    bench_row *row = bench_rows_add(rows, "model", subject, count, o->reps);
-    snprintf(row->name, sizeof(row->name), "batch%u tg%u@%u", count, o->tg, o->depth);
-    bench_row_metric(row, "tokens_per_s", "tok/s", all, o->reps);
-    bench_row_metric(row, "step_ms", "ms", each_ms, o->reps);
-    bench_rows_done(rows);
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t rep = 0; rep < o->reps; rep++)
+            step_ms[rep] = rates[i][rep] > 0.0 ? 1e3 * batches[i] / rates[i][rep] : 0.0;
+        bench_row *row = bench_rows_add(rows, "model", subject, batches[i], o->reps);
+        snprintf(row->name, sizeof(row->name), "batch%u tg%u@%u", batches[i], o->tg, o->depth);
+        bench_row_metric(row, "tokens_per_s", "tok/s", rates[i], o->reps);
+        bench_row_metric(row, "step_ms", "ms", step_ms, o->reps);
+        bench_rows_done(rows);
+    }
     return -1;
 }
 
@@ -206,8 +218,8 @@ int bench_model(bench_rows *rows, const bench_options *o, const pm_bench_peaks *
     int code = open_engine(rows, most, subject, &engine);
     if (code < 0)
         code = measure_contexts(engine, rows, o, subject, &peaks);
-    for (uint32_t i = 0; i < count && code < 0; i++)
-        code = measure_batch(engine, rows, o, subject, batches[i]);
+    if (code < 0)
+        code = measure_batches(engine, rows, o, subject, batches, count);
     engine_close(engine);
     return code;
 }
