@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """Devices, commits or engines side by side, from the CSV files of bench/results.
 
-usage: compare.py [--by COLUMN] [--base VALUE] [--bench NAME] [--metric NAME] [--csv] FILE...
+usage: compare.py [--by COLUMN] [--base VALUE] [--bench NAME] [--metric NAME] [--csv] [--html PAGE] FILE...
 
 COLUMN is what stands side by side: label (a commit), engine, device, driver or subject (a model); without it, the
 first of these that differs in the files. VALUE is the one that the others are compared with; without it, the first.
 A ratio is how many times better than the base: higher rates, shorter times. Its spread is that of the worst runs of
 one over the best of the other, and the other way round. A number that stands there twice counts with its last date.
+PAGE gets plots of the model's rows over sequences at once, context and prompt, a curve for each value, and the table.
 Only Python's standard library is needed.
 """
 import argparse
 import csv
 import sys
+
+import compare_page
 
 COLUMNS = ["label", "engine", "bench", "subject", "name", "metric", "device", "driver", "date", "unit", "median", "min", "max",
            "reps"]
@@ -75,16 +78,22 @@ def ratio(metric, base, other):
             b["max"] / a["min"] if a["min"] > 0 else float("inf"))
 
 
-def table(rows, side, base):
-    """[(key, unit, {value of side: row})], in the order of the rows; keys that one side alone has are left out."""
-    cases = {}
+def last(rows, side):
+    """{(value of side, case...): row}, in the order of the rows, of each the one with the last date."""
+    found = {}
     for row in rows:
-        key = tuple(row[c] for c in ("bench", "subject", "name", "metric") if c != side)
-        cases.setdefault(key, {})
-        known = cases[key].get(row[side])
-        if known is None or known["date"] <= row["date"]:
-            cases[key][row[side]] = row
-    return [(key, found) for key, found in cases.items() if base in found and len(found) > 1]
+        key = (row[side], *(row[c] for c in ("bench", "subject", "name", "metric") if c != side))
+        if key not in found or found[key]["date"] <= row["date"]:
+            found[key] = row
+    return found
+
+
+def table(found, base):
+    """[(case, {value of side: row})]; what one side alone has is left out."""
+    cases = {}
+    for (value, *case), row in found.items():
+        cases.setdefault(tuple(case), {})[value] = row
+    return [(case, sides) for case, sides in cases.items() if base in sides and len(sides) > 1]
 
 
 def shown(value):
@@ -118,6 +127,7 @@ def main():
     parser.add_argument("--bench")
     parser.add_argument("--metric")
     parser.add_argument("--csv", action="store_true")
+    parser.add_argument("--html")
     parser.add_argument("files", nargs="+")
     args = parser.parse_args()
     rows = [row for row in read(args.files) if row["metric"] not in FACTS and
@@ -129,10 +139,20 @@ def main():
     base = args.base if args.base is not None else values[0]
     if base not in values:
         raise Wrong(f"no {side} '{base}', there are {', '.join(values)}")
-    cases = table(rows, side, base)
-    if not cases:
+    found = last(rows, side)
+    cases = table(found, base)
+    if not cases and args.html is None:
         raise Wrong(f"no number of {side} '{base}' is there for another {side}")
-    show(list(lines(cases, [v for v in values if v != base], base)), args.csv)
+    sides = [v for v in values if v != base]
+    text = list(lines(cases, sides, base))
+    if args.html is not None:
+        try:
+            with open(args.html, "w", encoding="utf-8") as file:
+                file.write(compare_page.page(found, [base] + sides, side, text if cases else []))
+        except OSError as error:
+            raise Wrong(f"{args.html}: {error.strerror}") from error
+    if cases:
+        show(text, args.csv)
 
 
 if __name__ == "__main__":

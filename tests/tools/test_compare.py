@@ -4,10 +4,12 @@ usage: test_compare.py PUMICE (which is not run)
 """
 import csv
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 from program import SOURCE, main
 
@@ -62,6 +64,41 @@ class Compare(unittest.TestCase):
         path = self.file(line("a", "tokens_per_s", 10, 10, 10), line("b", "tokens_per_s", 40, 40, 40, date="2026-11-30"),
                          line("b", "tokens_per_s", 20, 20, 20))
         self.assertEqual(self.rows(path)[1][4], "4.00")
+
+    def page(self, *args):
+        path = os.path.join(self.folder.name, "page.html")
+        code, out, err = self.compare("--html", path, *args)
+        self.assertEqual(code, 0, err)
+        with open(path, encoding="utf-8") as file:
+            return file.read(), out
+
+    def test_a_page_has_a_curve_for_each(self):
+        batches = [line(label, "tokens_per_s", rate * n, rate * n - 1, rate * n + 1, name=f"batch{n} tg8@1")
+                   for label, rate in (("<old>", 10), ("new", 20)) for n in (16, 1, 4)]
+        page, out = self.page(self.file(*batches, line("new", "ms_per_token", 5, 4, 6, name="tg8@128")))
+        self.assertIn("times better", out)
+        self.assertEqual(page.count("<svg"), 2) # of prompts nothing is there
+        self.assertEqual(page.count("<polyline"), 3)
+        self.assertEqual(page.count("<circle"), 7)
+        self.assertNotIn("<old>", page)
+        self.assertIn("&lt;old&gt;, batch16 tg8@1: 160 u (159 to 161)", page)
+        for svg in re.findall(r"<svg.*?</svg>", page, re.DOTALL):
+            xml.etree.ElementTree.fromstring(svg)
+        for path in re.findall(r'points="([^"]*)"', page): # from left to right, within the frame
+            xs, ys = zip(*(map(float, p.split(",")) for p in path.split()))
+            self.assertEqual(list(xs), sorted(xs))
+            self.assertTrue(all(64 <= x <= 508 for x in xs) and all(12 <= y <= 288 for y in ys), path)
+
+    def test_a_page_of_one_and_of_many(self):
+        page, out = self.page("--by", "label", self.file(line("only", "tokens_per_s", 9, 9, 9)))
+        self.assertEqual((page.count("<circle"), page.count("<table"), out), (1, 0, ""))
+        page, _ = self.page(self.file(*(line(f"l{i}", "tokens_per_s", 9, 9, 9) for i in range(8))))
+        self.assertEqual(page.count("<circle"), 6)
+        self.assertIn("l6, l7", page)
+        code, _, err = self.compare("--html", os.path.join(self.folder.name, "no", "x"), "--by", "label",
+                                    self.file(line("only", "tokens_per_s", 9, 9, 9)))
+        self.assertEqual(code, 1)
+        self.assertIn("No such file", err)
 
     def test_zeros_have_no_ratio(self):
         path = self.file(line("a", "disk_mb", 0, 0, 0), line("b", "disk_mb", 1, 1, 1))
