@@ -4,6 +4,7 @@
  * hangs. Losses are made by standing in for the device's functions. */
 #include "model/answers.h"
 
+#include "again.h"
 #include "engine/engine_impl.h"
 #include "vk/device_impl.h"
 
@@ -133,6 +134,7 @@ static void texts_are_the_same_wherever_the_device_is_lost(void **state)
 static void drafts_are_made_again(void **state)
 {
     (void)state;
+    first_driver_only("drafts after a loss");
     static const uint32_t moments[] = {6, 21}, passes[] = {1, 2, 9};
     char path[4096];
     const char *source = getenv("PUMICE_TEST_SOURCE");
@@ -162,6 +164,7 @@ static void drafts_are_made_again(void **state)
 static void pages_in_host_memory_are_made_again(void **state)
 {
     (void)state;
+    first_driver_only("pages in host memory after a loss");
     static answer plain[N];
     pm_event events[64];
     pm_engine_info info;
@@ -238,6 +241,7 @@ static void ask_the_last(void)
 static void what_came_in_the_lost_step_is_served(void **state)
 {
     (void)state;
+    first_driver_only("a request of the lost step");
     asked = open_it(true);
     got[N - 1] = (answer){0};
     on_loss = ask_the_last;
