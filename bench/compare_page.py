@@ -1,5 +1,5 @@
 """compare_page.py - what compare.py has side by side as one self-contained page: no scripts, no fonts, no network; light or
-dark as the reader's system is."""
+dark as the reader's system is. tools/bench_html.c draws the same plots of one run: there no Python need be."""
 import html
 import math
 import re
@@ -84,13 +84,13 @@ def figure(series, caption, x_label, y_label, is_log):
 
 
 def curves(found, values, side, pattern, metric):
-    """{title: {number of the value: its points}}; a title is what else than the side tells curves apart."""
+    """{title: {number of the value: its points}}; each model has plots of its own, unless models are side by side."""
     titles = {}
     for (value, *rest), row in found.items():
         match = pattern.fullmatch(row["name"])
         if row["bench"] != "model" or row["metric"] != metric or not match or row["median"] <= 0 or int(match[1]) == 0:
             continue
-        title = " ".join(row[c] for c in ("subject",) if c != side)
+        title = row["subject"] if side != "subject" else "models"
         told = f"{value}, {row['name']}: {row['median']:.4g} {row['unit']} ({row['min']:.4g} to {row['max']:.4g}), {row['date']}"
         titles.setdefault(title, {}).setdefault(values.index(value), []).append(
             (int(match[1]), row["median"], row["min"], row["max"], told))

@@ -27,7 +27,7 @@
 // and 4; for 8 queries of q8_0 pages the instructions, by 1.5 to 4.5 times, on older ones.
 // Lost, on paper: to ask for subgroups of 32 on RDNA 1 and 2, where Mesa 22.3 takes 64 of which half are idle. Half the
 // issue cycles, but at 8 queries of 128 dimensions 256 registers and 4 waves in place of 84 and 12: by the compiler's own
-// estimate 1.4 times as long, and for one query 0.77 times. Newer Mesa takes 32 by itself.
+// estimate 1.4 times as long, and for one query 0.77 times. Mesa 25.0.7 takes 32 by itself (seen on RDNA 3).
 // Reference: ref_attention() in src/verify/ref_attention.h, in double over what the pages hold. Tolerance: 1e-6
 // of the magnitudes that ref_attention_reach() in tests/ref/attention.h sums, of which 2.3e-7 was the worst
 // seen, and exp() may err by 3 + 2 |x| ulp, 1.8e-7 and more of a weight. Against keys and values that were not

@@ -20,7 +20,8 @@
 // spoils the rows of its sequence that are in the same workgroup, also those that do not see it.
 // Bytes moved: keys and values once for every ROWS x HEADS queries that see them. Operations: 4 DIM for each query and
 // key, in matrices; beside them a tile costs TILE x 32 scores to and from shared memory, an exp each, and the staging of
-// 64 DIM numbers. Not measured on a card yet; lavapipe of Mesa 26.1, whose matrices are unrolled code, shows nothing.
+// 64 DIM numbers. Not measured on a card yet; lavapipe of Mesa 26.1 makes unrolled code of
+// matrices, which tells nothing of one.
 // Reference: ref_attention() in tests/ref/attention.h, in double; tolerance: tests/op/attention_check.c:
 // 1.1e-3 of the sum of |weight v| + 0.05 was the worst seen, at most 1.11 times what plain C with
 // q and the weights rounded to f16 errs by (lavapipe of Mesa 26.1).

@@ -30,8 +30,8 @@
 // one loop over tokens in place of unrolled ones (sums indexed by a variable are gathers and scatters);
 // storage texel buffers, which Mesa puts in line (as fast up to 9 tokens, 8 % slower at 16: addresses by lane);
 // sums stored as words of 64 bits (0.84 to 1.13 times as fast: half the turns, each twice as long);
-// products of 16-bit integers, of which LLVM 15 makes one to a lane of 32 bits (vpmaddwd): 0.88 times as many a second as
-// multiplications and additions of f32;
+// products of 16-bit integers, of which LLVM 15 makes one to a lane of 32 bits (vpmaddwd): 0.88 to 0.93 times as many a
+// second as multiplications and additions of f32;
 // a texel touched ahead of the block (1.4 times as long at 1 token: what the hardware fetches ahead is enough).
 // Reference and tolerance: as matmul.comp.
 #version 460

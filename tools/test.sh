@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # test.sh - the whole suite, from a fresh machine: installs what is missing, builds with
 # warnings as errors, and runs
-#   1. every test on two independent Vulkan drivers, lavapipe and SwiftShader; only here what takes
-#      minutes of compiling and no other path through the code,
+#   1. every test on two independent Vulkan drivers, lavapipe and SwiftShader, but what the host decides,
+#      whatever computes, on the first alone (tests/again.h); only here what takes minutes of compiling
+#      and no other path through the code,
 #   2. the suite under Vulkan validation, on lavapipe,
 #   3. the tests of the lower floors, of the ops and of the program under the address and
 #      undefined-behaviour sanitizers, where the pages check their invariants after each call,

@@ -71,13 +71,14 @@ static void check_case(const cuda_case *c, replay_tally *t)
         fail_msg("%s: no vector; pumice-cuda-capture makes them", c->name);
 }
 
-/* Rows that no capability is needed for run wherever their modules were built. */
+/* Each variant ran with each vector, or lacks something there, or has no turn; and with some where it lacks nothing. */
 static void check_rows(cuda_op op, const replay_tally *t)
 {
     uint32_t int8 = 0;
     for (const replay_row *row = t->rows; row < t->rows + REPLAY_ROWS_MAX && row->name != NULL; row++) {
         if (op == CUDA_MATMUL || op == CUDA_DECODE)
             assert_int_equal(row->runs + row->lacking + row->waiting, t->vectors);
+        assert_true(row->waiting == 0 || row->runs > 0); /* what waits for some types had its turn with others */
         int8 += row->int8 ? row->runs : 0;
     }
     if (op == CUDA_MATMUL && pm_vk_module_exists("matmul_dot_q8_0") && int8 == 0)

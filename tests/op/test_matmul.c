@@ -330,14 +330,15 @@ static void hard_inputs_stay_in_bounds(void **state)
     for_each_type(type) {
         const uint32_t k = legal_k((pm_dtype)type, 700);
         const bool at_length = type_in_turn(type, TYPES_AT_LENGTH);
+        const uint64_t variants = matmul_variants_in_turn(type, TYPES_AT_LENGTH);
         for (int kind = INPUT_OUTLIERS; kind <= INPUT_SCALES; kind++) {
             const uint32_t rows[] = {1 + pick(20)};
             if (at_length || pick(3) == 0)
-                check_rows((pm_dtype)type, BLOCKS_NORMAL, (input_kind)kind, 40, k, rows, 1, matmul_variants_in_turn(type, TYPES_AT_LENGTH));
+                check_rows((pm_dtype)type, BLOCKS_NORMAL, (input_kind)kind, 40, k, rows, 1, variants);
         }
         for (int blocks = BLOCKS_ZERO; blocks < BLOCK_KINDS; blocks++) {
             const uint32_t rows[] = {1 + pick(20)};
-            check_rows((pm_dtype)type, (block_kind)blocks, INPUT_NORMAL, 70, k, rows, 1, matmul_variants_in_turn(type, TYPES_AT_LENGTH));
+            check_rows((pm_dtype)type, (block_kind)blocks, INPUT_NORMAL, 70, k, rows, 1, variants);
         }
     }
     compare_report("matmul, hard inputs");
