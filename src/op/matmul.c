@@ -15,7 +15,7 @@
 #define LANES_WANTED 131072u       /* fill a wide device */
 
 /* A family is a shader, in one form. All read the weights once for the rows that they hold. */
-typedef enum matmul_family { ROWS, TEXELS, TILE, HALF, DOT, COOPMAT, COOPMAT2, COOPMAT2_WG } matmul_family;
+typedef enum matmul_family { ROWS, LANES, TEXELS, TILE, HALF, DOT, COOPMAT, COOPMAT2, COOPMAT2_WG } matmul_family;
 static const struct {
     const char *module;            /* and the type's stem */
     pm_matmul_numerics numerics;
@@ -26,6 +26,8 @@ static const struct {
     const char *text, *needs;
 } families[] = {
     [ROWS] = {"matmul", PM_MATMUL_F32, 0, 4096, 0, 4, "a lane owns an output", "4 KiB of shared memory"},
+    [LANES] = {"matmul_lanes", PM_MATMUL_F32, PM_CAP_BIT(SUBGROUP), 0, 8, 1, "x passed round by 4 lanes, for CPUs",
+               "subgroups of 4 with broadcast"},
     [TEXELS] = {"matmul_texels", PM_MATMUL_F32, PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS), 0, PM_WEIGHT_GROUP, 0,
                 "buffer textures, x passed round by 8 lanes, for CPUs",
                 "buffer textures that hold all, and subgroups of 8 with shuffle"},
@@ -50,8 +52,8 @@ static const struct matmul_variant {
     uint32_t rows;
 } matmul_variants[] = {
     {"rows1", ROWS, 1},       {"rows2", ROWS, 2},     {"rows4", ROWS, 4},       {"rows8", ROWS, 8},
-    {"rows16", ROWS, 16},     {"rows32", ROWS, 32},   {"texels16", TEXELS, 16}, {"tile64", TILE, 64},
-    {"tile64_f16", HALF, 64},
+    {"rows16", ROWS, 16},     {"rows32", ROWS, 32},   {"lanes16", LANES, 16},   {"texels16", TEXELS, 16},
+    {"tile64", TILE, 64},     {"tile64_f16", HALF, 64},
     {"dot1", DOT, 1},         {"dot2", DOT, 2},       {"dot4", DOT, 4},         {"dot8", DOT, 8},
     {"dot16", DOT, 16},       {"dot32", DOT, 32},     {"dot64", DOT, 64},
     {"coopmat16", COOPMAT, 16}, {"coopmat32", COOPMAT, 32}, {"coopmat64", COOPMAT, 64}, {"coopmat2", COOPMAT2, 16},
@@ -232,6 +234,7 @@ static const char *cut_of(uint32_t index, const pm_vk_caps *caps, const pm_matmu
     char module[32];
     if ((caps->bits & families[v->family].caps) != families[v->family].caps ||
         caps->shared_bytes < families[v->family].shared_bytes || (v->family == TEXELS && !texels_fit(caps, m)) ||
+        (v->family == LANES && caps->subgroup_max != 4) ||
         (v->family == DOT && m->x_q8.bytes == 0) ||
         pm_weight_module(families[v->family].module, m->weight.type, module, sizeof(module)) != PM_OK)
         return families[v->family].needs;
@@ -356,6 +359,7 @@ static uint32_t pick(const pm_vk_caps *caps, const pm_matmul *m)
         bool wanted;
     } order[] = {
         {TEXELS, caps->is_cpu},
+        {LANES, caps->is_cpu},
         {COOPMAT, !caps->is_cpu && !m->deterministic && m->rows_max >= COOPMAT_ROWS_MIN},
         {DOT, dot_pays(caps)},
         {TILE, !caps->is_cpu && !m->deterministic && m->rows_max > ROWS_SKINNY},

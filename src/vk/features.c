@@ -114,7 +114,7 @@ uint32_t pm_vk_features_caps(const pm_vk_features *has, const pm_vk_extensions *
                              bool timestamps)
 {
     const VkSubgroupFeatureFlags operations = VK_SUBGROUP_FEATURE_BASIC_BIT | VK_SUBGROUP_FEATURE_ARITHMETIC_BIT |
-                                              VK_SUBGROUP_FEATURE_SHUFFLE_BIT;
+                                              VK_SUBGROUP_FEATURE_SHUFFLE_BIT | VK_SUBGROUP_FEATURE_BALLOT_BIT;
     uint32_t caps = 0;
     caps |= has->v12.shaderFloat16 ? PM_CAP_BIT(F16) : 0;
     caps |= has->v11.storageBuffer16BitAccess ? PM_CAP_BIT(STORE16) : 0;

@@ -63,7 +63,10 @@ static uint32_t picked(void)
 
 static const pm_shader_module *module_of(uint32_t index)
 {
-    const char *name = strncmp(pm_matmul_variant(index), "texels", 6) == 0 ? "matmul_texels_q8_0" : "matmul_q8_0";
+    const char *variant = pm_matmul_variant(index);
+    const char *name = strncmp(variant, "texels", 6) == 0  ? "matmul_texels_q8_0"
+                       : strncmp(variant, "lanes", 5) == 0 ? "matmul_lanes_q8_0"
+                                                           : "matmul_q8_0";
     for (size_t i = 0; i < pm_shader_count; i++)
         if (strcmp(pm_shader_table[i].name, name) == 0)
             return &pm_shader_table[i];

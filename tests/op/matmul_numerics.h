@@ -25,6 +25,7 @@ static const struct matmul_bound {
     double rtol;
 } matmul_bounds[] = {
     {"rows", MATMUL_F32, 3e-6},
+    {"lanes", MATMUL_F32, 3e-6},
     {"texels", MATMUL_F32, 3e-6},
     {"tile", MATMUL_F32, 3e-6},
     {"tile64_f16", MATMUL_F16, 0x1p-10 + 1.5e-6},

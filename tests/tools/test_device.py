@@ -226,7 +226,7 @@ class Scores(Case):
         said = self.ok(*prompt)
         self.assertTrue(said.strip())
         names = [line.split()[0] for line in self.ok("devices", "--variants").decode().splitlines()]
-        families = ("rows4", "texels16", "tile64", "dot1", "dot16", "dot64")
+        families = ("rows4", "lanes16", "texels16", "tile64", "dot1", "dot16", "dot64")
         ran = 0
         for name in families:
             self.assertIn("matmul:" + name, names)
@@ -236,7 +236,7 @@ class Scores(Case):
                 ran += 1
             else:
                 self.assertRegex(err, f"variant {name} on weights of type .* needs")
-                self.assertEqual(name, "texels16")
+                self.assertIn(name, ("lanes16", "texels16"))
         self.assertGreaterEqual(ran, 5)
         self.assertIn("has no variant 'none', expected one of", run(*prompt, "--variant", "matmul:none")[2])
 

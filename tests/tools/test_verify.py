@@ -27,13 +27,13 @@ def rows_of(*args):
 
 
 def picked():
-    """The family ("rows", "lanes") of the kernel that multiplies Q8_0 weights here."""
+    """The family ("rows", "lanes", "texels") of the kernel that multiplies Q8_0 weights here."""
     _, found, _ = rows_of()
     names = [r["variant"] for r in found["rows"] if (r["op"], r["type"]) == ("matmul", "q8_0")]
     return names[0].rstrip("0123456789")
 
 
-MODULES = {"rows": "matmul", "texels": "matmul_texels"}
+MODULES = {"rows": "matmul", "lanes": "matmul_lanes", "texels": "matmul_texels"}
 
 
 class WithMutant:
@@ -91,6 +91,7 @@ class Verify(Case):
         self.assertEqual(code, 0, err)
         variants = {r["variant"]: r["verdict"] for r in json.loads(out)["rows"]
                     if (r["op"], r["type"]) == ("matmul", "q8_0")}
+        self.assertEqual(variants["lanes16"], "not supported")
         self.assertEqual(variants["texels16"], "not supported")
         self.assertEqual(variants["rows1"], "pass")
 
