@@ -38,7 +38,7 @@ float *score(const char *path, const int32_t *tokens, uint32_t sequences, uint32
              pm_kv_type kv_type)
 {
     const pm_engine_params params = {.model_path = path, .max_seqs = 1, .max_context_tokens = count, .max_batch_tokens = chunk,
-                                     .kv_type = kv_type};
+                                     .kv_type = kv_type, .warm_up = PM_WARM_UP_NOTHING};
     pm_engine *engine = NULL;
     const uint32_t vocab = score_vocab(path);
     float *logits = calloc((uint64_t)sequences * count * vocab, sizeof(*logits));

@@ -73,7 +73,7 @@ static void check(const cuda_vector *v)
     assert_true(v->inputs == pm_hash64(tokens, sizeof(tokens), PM_HASH_SEED));
     snprintf(path, sizeof(path), "%s/tests/data/hf/%s/model.gguf", source(), model);
     const pm_engine_params params = {.model_path = path, .max_seqs = 1, .max_context_tokens = 128,
-                                     .kv_type = exact ? PM_KV_F32 : PM_KV_F16};
+                                     .kv_type = exact ? PM_KV_F32 : PM_KV_F16, .warm_up = PM_WARM_UP_NOTHING};
     pm_engine *engine = NULL;
     ok(pm_engine_create(&params, &engine));
     ok(pm_engine_score(engine, tokens, TOKENS, 0, keep, pumice));

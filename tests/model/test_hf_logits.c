@@ -110,7 +110,8 @@ static void agrees(void **state)
             continue;
         const pm_engine_params params = {.model_path = expected.model, .max_seqs = 1, .max_context_tokens = 128,
                                          .max_batch_tokens = runs[i].batch_tokens,
-                                         .page_tokens = runs[i].page_tokens, .kv_type = runs[i].kv};
+                                         .page_tokens = runs[i].page_tokens, .kv_type = runs[i].kv,
+                                         .warm_up = PM_WARM_UP_NOTHING};
         const double bound = runs[i].kv == PM_KV_F32 ? 1e-9 : 1e-6;
         char what[128];
         snprintf(what, sizeof(what), "%s, %s KV, pages of %u, batch of %u", name,

@@ -35,7 +35,7 @@ static const char *path_of(const char *file)
 static pm_engine *open_engine(const char *file, pm_kv_type type)
 {
     const pm_engine_params params = {.model_path = path_of(file), .max_seqs = 1, .max_context_tokens = 128,
-                                     .max_batch_tokens = 32, .kv_type = type};
+                                     .max_batch_tokens = 32, .kv_type = type, .warm_up = PM_WARM_UP_NOTHING};
     pm_engine *engine = NULL;
     if (pm_engine_create(&params, &engine) != PM_OK)
         fail_msg("%s: %s", path, pm_error_message());
