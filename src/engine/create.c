@@ -98,6 +98,8 @@ static pm_result create_crank(pm_engine *e)
     };
     PM_TRY(pm_sched_create(&sched, &e->sched));
     PM_TRY(pm_sampling_init(&e->sampling, e->tokenizer, e->model.hparams.vocab, e->score_rows, e->max_seqs));
+    /* Where the first token is waited for, a CPU driver's 0.8 s of compiling for tokens that the host picks in 0.1 ms. */
+    e->sampling.host_only = pm_vk_device_caps(e->device)->is_cpu && e->params.warm_up == PM_WARM_UP_NOTHING;
     PM_TRY(pm_events_init(&e->events, e->tokenizer, events_max(e)));
     e->picked = pm_alloc(e->score_rows, sizeof(*e->picked), "picked tokens");
     if (e->picked == NULL)

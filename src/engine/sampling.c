@@ -82,7 +82,7 @@ static uint64_t edits_of(const pm_sampling *s, const pm_ask *ask)
 
 bool pm_sampling_on_host(const pm_sampling *s, const pm_ask *ask)
 {
-    return !is_greedy(ask) && (s->vocab > PM_SAMPLE_VOCAB_MAX || edits_of(s, ask) > PM_STEP_EDITS);
+    return !is_greedy(ask) && (s->host_only || s->vocab > PM_SAMPLE_VOCAB_MAX || edits_of(s, ask) > PM_STEP_EDITS);
 }
 
 /* ------------------------------------------------------------------ rows */

@@ -25,6 +25,7 @@ typedef struct pm_flight {
 
 typedef struct pm_sampling {
     uint32_t vocab;                /* of the logits */
+    bool host_only;                /* the device's kernels are not worth compiling: see create.c */
     int32_t *ends;                 /* [end_count] tokens that end a text */
     uint32_t end_count;
 

@@ -241,6 +241,7 @@ static pm_result allocate(loader *l)
             bytes += l->places[last].bytes;
         pm_vk_buffer **buffer = &w->buffers[w->buffer_count];
         PM_TRY(pm_vk_buffer_create(l->device, bytes, PM_VK_DEVICE, "weights", buffer));
+        pm_vk_buffer_use_all(*buffer);
         w->buffer_count++;
         w->bytes += bytes;
         uint64_t offset = 0;

@@ -190,6 +190,12 @@ void pm_vk_buffer_destroy(pm_vk_buffer *buffer)
     pm_free(buffer);
 }
 
+void pm_vk_buffer_use_all(pm_vk_buffer *buffer)
+{
+    if (buffer->mapped_bytes > 0)
+        pm_vk_host_memory_use_all(buffer);
+}
+
 pm_slice pm_vk_buffer_slice(pm_vk_buffer *buffer, uint64_t offset, uint64_t bytes)
 {
     pm_assert(offset <= buffer->bytes && bytes <= buffer->bytes - offset);

@@ -35,6 +35,9 @@ PM_MUST_USE pm_result pm_vk_buffer_create(pm_vk_device *device, uint64_t bytes, 
                                           const char *what, pm_vk_buffer **out);
 void pm_vk_buffer_destroy(pm_vk_buffer *buffer);     /* NULL is fine */
 
+/* A hint right after creation: all of it will be written and read. On CPU drivers it may then have large pages. */
+void pm_vk_buffer_use_all(pm_vk_buffer *buffer);
+
 /* The whole buffer, or a part: offset + bytes within it (asserted). */
 pm_slice pm_vk_buffer_slice(pm_vk_buffer *buffer, uint64_t offset, uint64_t bytes);
 pm_slice pm_vk_buffer_all(pm_vk_buffer *buffer);

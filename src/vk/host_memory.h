@@ -15,6 +15,9 @@ bool pm_vk_host_memory_serves(const pm_vk_device *device);
  * VK_SUCCESS, or as vkAllocateMemory(): VK_ERROR_INVALID_EXTERNAL_HANDLE where the driver does not take such pages. */
 VkResult pm_vk_host_memory_allocate(pm_vk_buffer *b, uint64_t bytes);
 
+/* Asks for large pages, before the first is touched. */
+void pm_vk_host_memory_use_all(pm_vk_buffer *b);
+
 /* Once vkFreeMemory() is done. */
 void pm_vk_host_memory_free(pm_vk_buffer *b);
 

@@ -91,6 +91,21 @@ static void sixty_four_at_once_answer_as_alone(void **state)
     pm_engine_destroy(engine);
 }
 
+/* Where kernels are built as steps need them; a CPU driver then picks all but greedy tokens on the host. */
+static void what_is_built_late_answers_the_same(void **state)
+{
+    (void)state;
+    enum { COUNT = 8 };
+    answers_alone();
+    pm_engine *engine = open_demo((pm_engine_params){.max_seqs = COUNT, .deterministic = true, .max_context_tokens = 256,
+                                                     .warm_up = PM_WARM_UP_NOTHING});
+    ask_first(engine, COUNT);
+    run_all(engine, together, COUNT);
+    for (uint32_t i = 0; i < COUNT; i++)
+        same_answer(&together[i], &alone[i]);
+    pm_engine_destroy(engine);
+}
+
 /* A context of 256 tokens, the least there can be, is 16 pages. */
 static pm_engine *open_narrow(uint32_t slots)
 {
@@ -581,6 +596,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sixty_four_at_once_answer_as_alone),
+        cmocka_unit_test(what_is_built_late_answers_the_same),
         cmocka_unit_test(a_tenth_of_the_pool_changes_no_answer),
         cmocka_unit_test(pages_in_host_memory_change_no_answer),
         cmocka_unit_test(samples_survive_preemption),
