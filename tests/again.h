@@ -4,18 +4,25 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
 
 #include <cmocka.h>
 
-/* First in a test of what the host decides, whatever computes: on drivers after the first (PUMICE_TEST_AGAIN=1, as
- * tests/CMakeLists.txt says) it is skipped. PUMICE_TEST_FULL=1: it runs on each. */
-static inline void first_driver_only(const char *what)
+/* PUMICE_TEST_AGAIN=1, on drivers after the first (tests/CMakeLists.txt) and under validation. PUMICE_TEST_FULL=1: each
+ * run has all. */
+static inline bool is_again(void)
 {
     const char *again = getenv("PUMICE_TEST_AGAIN"), *full = getenv("PUMICE_TEST_FULL");
-    if (again == NULL || again[0] != '1' || (full != NULL && full[0] == '1'))
+    return again != NULL && again[0] == '1' && !(full != NULL && full[0] == '1');
+}
+
+/* First in a test of what the host decides, whatever computes. */
+static inline void first_driver_only(const char *what)
+{
+    if (!is_again())
         return;
     print_message("skipped: %s: the host's work, which runs on the first driver; PUMICE_TEST_FULL=1 has it here (1 cases)\n", what);
     skip();

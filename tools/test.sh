@@ -4,7 +4,7 @@
 #   1. every test on two independent Vulkan drivers, lavapipe and SwiftShader, but what the host decides,
 #      whatever computes, on the first alone (tests/again.h); only here what takes minutes of compiling
 #      and no other path through the code,
-#   2. the suite under Vulkan validation, on lavapipe,
+#   2. the suite under Vulkan validation, on lavapipe, likewise without what the host decides,
 #   3. the tests of the lower floors, of the ops and of the program under the address and
 #      undefined-behaviour sanitizers, where the pages check their invariants after each call,
 #   4. eight threads around one that steps under the thread sanitizer,
@@ -98,7 +98,7 @@ run() {
 build "$root/build-asan" -DCMAKE_BUILD_TYPE=RelWithDebInfo "-DCMAKE_C_FLAGS_RELWITHDEBINFO=-O2 -g" -DPUMICE_SANITIZE=address,undefined
 build "$root/build-test"
 run "$root/build-test" "everything, on every driver"
-PUMICE_VALIDATE=1 run "$root/build-test" "under Vulkan validation, on lavapipe" -LE '^(oracle|offline|cuda|mutants)$' -E 'swiftshader|tools\.(verify|bench|peers)'
+PUMICE_VALIDATE=1 PUMICE_TEST_AGAIN=1 run "$root/build-test" "under Vulkan validation, on lavapipe" -LE '^(oracle|offline|cuda|mutants)$' -E 'swiftshader|tools\.(verify|bench|peers)'
 # Last, with all pipelines in the cache: a compiler of shaders under the sanitizers takes four times as long.
 run "$root/build-asan" "under the sanitizers, on lavapipe" -L '^(unit|sched|fuzz|op|tools)$' -E 'swiftshader|tools\.(verify|peers)'
 
