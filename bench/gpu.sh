@@ -8,7 +8,7 @@
 #
 # Steps, what is worth most first, all of them by default; a run ends after PUMICE_GPU_SECONDS (default 570), says what
 # it did not reach, and another run with the steps that are left adds to the same folder; models that bench, peers and tune
-# have measured there for this commit are not measured again (PUMICE_GPU_AGAIN=1: they are):
+# have measured there for this commit, and tests that have passed, do not come again (PUMICE_GPU_AGAIN=1: they do):
 #   devices  what the machine is
 #   bench    Llama-2-7B's shape with random weights in Q4_0, F16 and Q8_0: tg in percent of the memory's measured rate, pp
 #            of the matrices', and 1 to 64 sequences at once
@@ -257,7 +257,6 @@ step_devices() {
   command -v nvidia-smi >/dev/null && nvidia-smi -q >>"$results/machine.txt" 2>&1 || true
   {
     echo "date     $(date -u +%Y-%m-%dT%H:%M:%SZ)"
-    echo "commit   $(commit)"
     echo "machine  $(uname -srm), $(nproc) cores, $(awk '/MemTotal/ {print int($2 / 1048576)}' /proc/meminfo) GiB"
     echo "device   $(device_value name)$([ "$(device_value type)" != cpu ] || echo ": a CPU, no GPU was measured")"
     echo "driver   $(device_value driver)"
@@ -271,11 +270,21 @@ make_layer() {
     --head-dim 128 --vocab 8192 --type Q4_K_M --rope-theta 500000 --seed 7
 }
 
+# passed NAME: the test has, at this commit.
+passed() {
+  [ "${PUMICE_GPU_AGAIN:-}" != 1 ] && awk -v commit="$(commit)" -v name="$1" '$1 == "commit" {same = $2 == commit}
+    $1 == "test" && $2 == name && $NF == "passed" && same {found = 1} END {exit !found}' "$results/summary.txt"
+}
+
 step_tests() {
-  local label name status start passed=0 skipped=0 failed=0 verdict
+  local label name status start passed=0 skipped=0 failed=0 before=0 verdict
   make_layer "$work/tests/cuda/layer.gguf"
   while read -r label name; do
     [[ "$label.${name#test_}" =~ ${PUMICE_GPU_TESTS:-.} ]] || continue
+    if passed "$label.${name#test_}"; then
+      before=$((before + 1))
+      continue
+    fi
     start=$(date +%s) status=0
     if [ "$(left)" -lt 3 ]; then
       say "tests    not reached from $label.${name#test_} on, the run's time is over"
@@ -292,7 +301,7 @@ step_tests() {
     esac
     say "test     $label.${name#test_} $(($(date +%s) - start)) s $verdict"
   done <"$gpu/tests.txt"
-  say "tests    $passed passed, $failed failed, $skipped skipped"
+  say "tests    $passed passed, $failed failed, $skipped skipped$([ $before -eq 0 ] || echo "; $before had passed before")"
   [ "$failed" -eq 0 ] || failures=1
 }
 
@@ -578,6 +587,8 @@ run() {
   results=${PUMICE_GPU_RESULTS:-$results}
   mkdir -p "$results"
   failures=0
+  [ "$(awk '$1 == "commit" {last = $2} END {print last}' "$results/summary.txt" 2>/dev/null)" = "$(commit)" ] ||
+    say "commit   $(commit)"
   for step in "${steps[@]}"; do
     "step_$step"
   done

@@ -154,6 +154,21 @@ class GpuSh(Script):
         self.assertEqual(len(calls), 7)
         self.assertLessEqual(len(os.listdir(self.path("results"))), 8)
 
+    def test_a_later_run_has_the_tests_that_did_not_pass(self):
+        with open(self.path("gpu/tests.txt"), "w", encoding="utf-8") as file:
+            file.write("op test_good\nop test_bad\ncuda test_absent\n")
+        for name, status in (("good", 0), ("bad", 3), ("absent", 77)):
+            self.write(f"gpu/bin/test_{name}", f'echo {name} >>"$CALLS"; echo "skipped: none"; exit {status}')
+        code, out, calls = self.gpu("tests")
+        self.assertEqual((code, calls[1:]), (1, ["good", "bad", "absent"]), out)
+        self.assertRegex(out, r"(?s)op.good \d+ s passed\n.*op.bad \d+ s FAILED with 3\n.*cuda.absent \d+ s skipped: none\n"
+                         "tests    1 passed, 1 failed, 1 skipped\n")
+        code, out, calls = self.gpu("tests")
+        self.assertEqual((code, calls), (1, ["bad", "absent"]), out)
+        self.assertIn("0 passed, 1 failed, 1 skipped; 1 had passed before\n", out)
+        self.commit("def5678")
+        self.assertEqual(self.gpu("tests")[2], ["good", "bad", "absent"])
+
     def test_peers_have_each_figure_and_are_taken_up_where_they_ended(self):
         code, out, calls = self.gpu("peers")
         self.assertEqual(code, 0, out)
