@@ -152,7 +152,7 @@ static void a_replayed_pass_gives_the_bits_of_a_fresh_one(void **state)
                 pm_engine_destroy(engine);
                 engine = open_engine(0, 64, NULL, deterministic);
             }
-            float *got = score(engine, OTHERS, 250, &rows_most);
+            float *got = score(engine, 3, 270, &rows_most);
             for (size_t at = 0; run > 0 && at < (size_t)TOKENS * vocab; at++)
                 if (memcmp(&got[at], &first[at], sizeof(*got)) != 0)
                     fail_msg("%s%s: logit %zu of position %zu is %.9g, the first time %.9g", run == 1 ? "again" : "recorded anew",
