@@ -7,11 +7,12 @@
 #   gpu.sh run [STEP...]      there, in the unpacked archive, or in a source tree (which is then built first)
 #
 # Steps, what is worth most first, all of them by default; a run ends after PUMICE_GPU_SECONDS (default 570), says what
-# it did not reach, and another run with the steps that are left adds to the same folder:
+# it did not reach, and another run with the steps that are left adds to the same folder; models that bench, peers and tune
+# have measured there for this commit, and tests that have passed, do not come again (PUMICE_GPU_AGAIN=1: they do):
 #   devices  what the machine is
 #   bench    Llama-2-7B's shape with random weights in Q4_0, F16 and Q8_0: tg in percent of the memory's measured rate, pp
 #            of the matrices', and 1 to 64 sequences at once
-#   peers    the same beside llama.cpp on CUDA and Vulkan, F16 also beside transformers
+#   peers    the same beside llama.cpp on CUDA and Vulkan, F16 also beside transformers, with 8, 1 and 64 requests
 #   verify   pumice verify               kernels  nvcc's build of the CUDA kernels
 #   capture  what they give, as vectors, which are replayed       tests  the suites
 #   tune     what pumice tune changes    ops      each op against the device's peaks
@@ -256,7 +257,6 @@ step_devices() {
   command -v nvidia-smi >/dev/null && nvidia-smi -q >>"$results/machine.txt" 2>&1 || true
   {
     echo "date     $(date -u +%Y-%m-%dT%H:%M:%SZ)"
-    echo "commit   $(commit)"
     echo "machine  $(uname -srm), $(nproc) cores, $(awk '/MemTotal/ {print int($2 / 1048576)}' /proc/meminfo) GiB"
     echo "device   $(device_value name)$([ "$(device_value type)" != cpu ] || echo ": a CPU, no GPU was measured")"
     echo "driver   $(device_value driver)"
@@ -270,11 +270,21 @@ make_layer() {
     --head-dim 128 --vocab 8192 --type Q4_K_M --rope-theta 500000 --seed 7
 }
 
+# passed NAME: the test has, at this commit.
+passed() {
+  [ "${PUMICE_GPU_AGAIN:-}" != 1 ] && awk -v commit="$(commit)" -v name="$1" '$1 == "commit" {same = $2 == commit}
+    $1 == "test" && $2 == name && $NF == "passed" && same {found = 1} END {exit !found}' "$results/summary.txt"
+}
+
 step_tests() {
-  local label name status start passed=0 skipped=0 failed=0 verdict
+  local label name status start passed=0 skipped=0 failed=0 before=0 verdict
   make_layer "$work/tests/cuda/layer.gguf"
   while read -r label name; do
     [[ "$label.${name#test_}" =~ ${PUMICE_GPU_TESTS:-.} ]] || continue
+    if passed "$label.${name#test_}"; then
+      before=$((before + 1))
+      continue
+    fi
     start=$(date +%s) status=0
     if [ "$(left)" -lt 3 ]; then
       say "tests    not reached from $label.${name#test_} on, the run's time is over"
@@ -291,7 +301,7 @@ step_tests() {
     esac
     say "test     $label.${name#test_} $(($(date +%s) - start)) s $verdict"
   done <"$gpu/tests.txt"
-  say "tests    $passed passed, $failed failed, $skipped skipped"
+  say "tests    $passed passed, $failed failed, $skipped skipped$([ $before -eq 0 ] || echo "; $before had passed before")"
   [ "$failed" -eq 0 ] || failures=1
 }
 
@@ -383,6 +393,17 @@ rates() {
     "$results"/*.csv
 }
 
+# measured ENGINE BENCH NAME [ROW]: this commit's numbers of the model stand in the CSV file, those that begin with ROW.
+measured() {
+  [ "${PUMICE_GPU_AGAIN:-}" != 1 ] && cat "$results"/*.csv 2>/dev/null |
+    awk -v key="${label:-$(commit)},$1,$2,$3,${4:-}" 'index($0, key) == 1 {found = 1} END {exit !found}'
+}
+
+# <function>_done NAME: what each_model's function would measure has been.
+measure_done() {
+  measured pumice model "$1" && { [ "$1" != "${first_shape:-$1}" ] || measured pumice startup "$1"; }
+}
+
 # measure MODEL NAME
 measure() {
   pumice_bench "$2" model -m "$1" --html "$work/pages/$2.html" --json || return 0
@@ -400,15 +421,38 @@ print(*(d for p in nvidia.__path__ for d in glob.glob(p + "/*/lib")))' 2>/dev/nu
   done
 }
 
+peer_backends() {
+  echo cuda vulkan
+  [[ $1 != *-f16 ]] || echo transformers
+}
+
+# peer_measured BACKEND NAME: to its last row
+peer_measured() {
+  case $1 in
+  transformers) measured transformers peer "$2" "64 requests" ;;
+  *) measured "llama.cpp-$1" peer "$2" batch64 ;;
+  esac
+}
+
+peer_done() {
+  local backend
+  for backend in $(peer_backends "$1"); do
+    peer_measured "$backend" "$1" || return 1
+  done
+}
+
 # peer MODEL NAME: beside llama.cpp on CUDA and Vulkan, and, since its weights are of f16, transformers
 peer() {
   local backend status log=$work/peer.log command
-  for backend in cuda vulkan transformers; do
+  for backend in $(peer_backends "$2"); do
     status=0
+    if peer_measured "$backend" "$2"; then
+      say "peer     $2 $backend: measured before"
+      continue
+    fi
     case $backend in
     transformers)
-      [[ $2 == *-f16 ]] || continue
-      command=("$root/bench/peers/transformers.py" --batch 1,64 --reps 1)
+      command=("$root/bench/peers/transformers.py" --batch 8,1,64 --reps 1)
       ;;
     *) command=("$root/bench/peers/llama_cpp/run.py" --backend "$backend" --rounds 1 --starts 0 --seconds 10 --pp 512 --batch 16,64) ;;
     esac
@@ -448,6 +492,11 @@ each_model() {
   local name options file status
   while read -r name options; do
     file=$work/models/random-$name.gguf status=0
+    if "$1_done" "random-$name"; then
+      say "$(printf '%-8s' "${1/measure/bench}") random-$name: measured before"
+      first_shape=${first_shape:-random-$name}
+      continue
+    fi
     # shellcheck disable=SC2086 # options are words
     [ -f "$file" ] || limited 120 "$gpu/bin/pumice-make-model" "$file.part" $options --repeat 2>"$work/step.log" || status=$?
     if [ "$status" -ne 0 ]; then
@@ -460,12 +509,23 @@ each_model() {
     "$1" "$file" "random-$name" </dev/null
   done < <(shapes)
   for file in ${PUMICE_GPU_MODELS:-}; do
-    "$1" "$file" "$(basename "$file" .gguf)" </dev/null
+    name=$(basename "$file" .gguf)
+    if "$1_done" "$name"; then
+      say "$(printf '%-8s' "${1/measure/bench}") $name: measured before"
+    else
+      "$1" "$file" "$name" </dev/null
+    fi
   done
 }
 
 step_bench() {
   each_model measure
+}
+
+tune_done() {
+  local label
+  label=$(commit)-tuned
+  measured pumice model "$1"
 }
 
 # tune MODEL NAME: what is faster than the usual choices, in a cache of its own, and how fast the model is with it
@@ -527,6 +587,8 @@ run() {
   results=${PUMICE_GPU_RESULTS:-$results}
   mkdir -p "$results"
   failures=0
+  [ "$(awk '$1 == "commit" {last = $2} END {print last}' "$results/summary.txt" 2>/dev/null)" = "$(commit)" ] ||
+    say "commit   $(commit)"
   for step in "${steps[@]}"; do
     "step_$step"
   done
@@ -540,7 +602,7 @@ pack) shift && pack "$@" ;;
 peers) shift && peers "$@" ;;
 run) shift && run "$@" ;;
 *)
-  sed -n '2,45s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
+  sed -n '2,46s/^# \{0,1\}//p' "${BASH_SOURCE[0]}" >&2
   exit 2
   ;;
 esac

@@ -1,6 +1,8 @@
 /* devices.c - pumice devices: what Vulkan offers here. */
 #include "common.h"
 
+#include <string.h>
+
 static bool as_json, variants;
 static const arg devices_args[] = {
     {"--json", NULL, ARG_FLAG, &as_json, 0, 0, NULL, "a JSON array on stdout"},
@@ -55,7 +57,7 @@ static void print_variants(void)
 {
     const char *op, *name, *text;
     for (size_t i = 0; pm_variant_describe(i, &op, &name, &text); i++)
-        printf("%s:%-*s %s\n", op, text[0] != '\0' ? 10 : 0, name, text);
+        printf("%s:%-*s %s\n", op, 26 - (int)strlen(op), name, text);
 }
 
 int devices_main(int argc, char **argv)

@@ -121,7 +121,6 @@ def main():
     engines = [Pumice(args), Transformers(args, torch, transformers)]
     device, driver = pumice_device(args.pumice)
     subject = os.path.basename(args.model).removesuffix(".gguf")
-    rows = []
     print(f"{device}, {driver}; {engines[1].place}, {engines[1].version}; {subject}, {args.prompt} + {args.tokens} tokens")
     print(f"{'requests':>8} {'pumice tok/s':>26} {'transformers tok/s':>26}   times faster")
     for batch in (int(b) for b in args.batch.split(",")):
@@ -129,12 +128,13 @@ def main():
         text = [f"{statistics.median(side):.4g} ({min(side):.4g} .. {max(side):.4g})" for side in zip(*rounds)]
         ratios = [a / b for a, b in rounds]
         print(f"{batch:8} {text[0]:>26} {text[1]:>26}   {statistics.median(ratios):.2f} ({min(ratios):.2f} .. {max(ratios):.2f})")
+        rows = []
         for i, engine in enumerate(engines):
             where = (device, driver) if i == 0 else (engine.place, engine.version)
             rows.append(row(args.label or "?", engine.name, "peer", subject, f"{batch} requests {args.prompt}+{args.tokens}",
                             "tokens_per_s", *where, "tok/s", [r[i] for r in rounds]))
-    if args.results:
-        print(f"added to {collect(args.results, device, driver, rows)}", file=sys.stderr)
+        if args.results:  # each as it is measured: what comes after may take longer than there is time
+            print(f"added to {collect(args.results, device, driver, rows)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

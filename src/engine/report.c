@@ -34,7 +34,7 @@ bool pm_variant_describe(size_t index, const char **op, const char **name, const
         }
     *op = "attention";
     *name = pm_attention_variant((uint32_t)(index - i));
-    *text = "";
+    *text = pm_attention_variant_text((uint32_t)(index - i));
     return *name != NULL;
 }
 

@@ -21,10 +21,22 @@
 enum { DECODE, SPLIT, PREFILL, PREFILL_COOPMAT, TEXELS, VARIANTS };
 static const char *const variant_names[VARIANTS] = {[DECODE] = "decode", [SPLIT] = "split", [PREFILL] = "prefill",
                                                     [PREFILL_COOPMAT] = "prefill_coopmat", [TEXELS] = "texels"};
+static const char *const variant_texts[VARIANTS] = {
+    [DECODE] = "a row at a time, with the heads that share keys",
+    [SPLIT] = "as decode, a row's pages over several workgroups, for wide devices",
+    [PREFILL] = "several rows of a prompt share keys",
+    [PREFILL_COOPMAT] = "rows of a prompt on KHR cooperative matrices of f16, over pages of f16",
+    [TEXELS] = "buffer textures, q passed round by 8 lanes, for CPUs",
+};
 
 const char *pm_attention_variant(uint32_t index)
 {
     return index < VARIANTS ? variant_names[index] : NULL;
+}
+
+const char *pm_attention_variant_text(uint32_t index)
+{
+    return index < VARIANTS ? variant_texts[index] : NULL;
 }
 
 /* How a variant cuts the work. */

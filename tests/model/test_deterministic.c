@@ -1,5 +1,6 @@
 /* test_deterministic.c - with pm_engine_params.deterministic a sequence's logits are the same to
- * the bit alone and in a batch of 16, in any slot, chunking, and attention variant.
+ * the bit alone and in a batch of 16, in any slot, chunking, and attention variant. With and without it,
+ * passes that are run again give the bits that passes recorded anew give.
  *
  * A small model (tests/data/hf) scores 290 tokens, past one run of attention's sums, in chunks of
  * 512, 1, 7 and 64; then with 15 others around it that read prompts and decode, itself reading its
@@ -25,14 +26,14 @@ static const struct { const char *name; pm_kv_type kv; } models[] = {
 
 static uint64_t seed = 20261125;
 
-static pm_engine *open_engine(size_t model, uint32_t batch_tokens, const char *variant)
+static pm_engine *open_engine(size_t model, uint32_t batch_tokens, const char *variant, bool deterministic)
 {
     const char *root = getenv("PUMICE_TEST_SOURCE");
     char path[4096];
     snprintf(path, sizeof(path), "%s/tests/data/hf/%s/model.gguf", root != NULL ? root : ".", models[model].name);
     const pm_engine_params params = {.model_path = path, .max_context_tokens = 512, .max_seqs = batch_tokens < 16 ? 1 : 16,
                                      .max_batch_tokens = batch_tokens, .kv_type = models[model].kv,
-                                     .deterministic = true, .kv_bytes = UINT64_C(16) << 20};
+                                     .deterministic = deterministic, .kv_bytes = UINT64_C(16) << 20};
     pm_engine *engine = NULL;
     if (variant != NULL)
         setenv("PUMICE_VARIANT", variant, 1);
@@ -114,7 +115,7 @@ static void logits_do_not_depend_on_the_batch(void **state)
     float *wants[2] = {NULL, NULL}; /* of what is chosen, and of what is forced */
     for (size_t i = 0; i < sizeof(runs) / sizeof(runs[0]); i++) {
         uint32_t rows_most;
-        pm_engine *engine = open_engine(model, runs[i].batch_tokens, runs[i].variant);
+        pm_engine *engine = open_engine(model, runs[i].batch_tokens, runs[i].variant, true);
         const uint32_t vocab = engine->model.hparams.vocab;
         float *got = score(engine, runs[i].others, runs[i].fed, &rows_most);
         pm_engine_destroy(engine);
@@ -136,6 +137,36 @@ static void logits_do_not_depend_on_the_batch(void **state)
     unsetenv("PUMICE_VARIANT");
 }
 
+/* The same load twice in one engine, whose passes and pages the second finds as the first left them, and once in
+ * another. */
+static void a_replayed_pass_gives_the_bits_of_a_fresh_one(void **state)
+{
+    (void)state;
+    for (int deterministic = 0; deterministic < 2; deterministic++) {
+        float *first = NULL;
+        pm_engine *engine = open_engine(0, 64, NULL, deterministic);
+        const uint32_t vocab = engine->model.hparams.vocab;
+        for (int run = 0; run < 3; run++) {
+            uint32_t rows_most;
+            if (run == 2) {
+                pm_engine_destroy(engine);
+                engine = open_engine(0, 64, NULL, deterministic);
+            }
+            float *got = score(engine, 3, 270, &rows_most);
+            for (size_t at = 0; run > 0 && at < (size_t)TOKENS * vocab; at++)
+                if (memcmp(&got[at], &first[at], sizeof(*got)) != 0)
+                    fail_msg("%s%s: logit %zu of position %zu is %.9g, the first time %.9g", run == 1 ? "again" : "recorded anew",
+                             deterministic ? ", deterministic" : "", at % vocab, at / vocab, (double)got[at], (double)first[at]);
+            if (run == 0)
+                first = got;
+            else
+                free(got);
+        }
+        pm_engine_destroy(engine);
+        free(first);
+    }
+}
+
 int main(void)
 {
     const char *text = getenv("PUMICE_TEST_SEED");
@@ -143,6 +174,7 @@ int main(void)
     printf("seed %llu\n", (unsigned long long)seed);
 #define MODEL(name, index) {name, logits_do_not_depend_on_the_batch, NULL, NULL, (void *)(uintptr_t)(index)}
     const struct CMUnitTest tests[] = {MODEL("heads of 32, f16 pages", 0), MODEL("heads of 32, q8_0 pages", 1),
-                                       MODEL("heads of 32, q4_0 pages", 2), MODEL("every weight type, f32 pages", 3)};
+                                       MODEL("heads of 32, q4_0 pages", 2), MODEL("every weight type, f32 pages", 3),
+                                       cmocka_unit_test(a_replayed_pass_gives_the_bits_of_a_fresh_one)};
     return cmocka_run_group_tests_name("deterministic", tests, NULL, NULL);
 }

@@ -166,6 +166,7 @@ static void check_rows(const attention_case *c, const attention_data *d, const e
     const double rtol = attention_is_half(variant) ? RTOL_COOPMAT : RTOL;
     const double *size = attention_is_half(variant) ? e->half_size : e->size;
     double error = 0.0, share = 0.0;
+    uint64_t error_at = 0, share_at = 0;
     for (uint32_t r = 0; r < d->rows; r++) {
         const float *row = got + (uint64_t)r * out_stride;
         for (uint32_t h = 0; h < c->heads; h++) {
@@ -176,8 +177,11 @@ static void check_rows(const attention_case *c, const attention_data *d, const e
         }
         for (uint32_t i = 0; i < width; i++) {
             const uint64_t at = (uint64_t)r * width + i;
-            error = fmax(error, fabs((double)row[i] - e->raw[at]));
-            share = fmax(share, share_of((double)row[i], e->want[at], size[at]));
+            const double off = fabs((double)row[i] - e->raw[at]), part = share_of((double)row[i], e->want[at], size[at]);
+            error_at = off > error ? at : error_at;
+            share_at = part > share ? at : share_at;
+            error = fmax(error, off);
+            share = fmax(share, part);
         }
         for (uint32_t i = width; i < out_stride; i++)
             assert_true(row[i] == 0.0f);
@@ -187,14 +191,14 @@ static void check_rows(const attention_case *c, const attention_data *d, const e
     tally("attention", pm_attention_variant(variant), (uint64_t)d->rows * width);
     if (attention_is_half(variant)) {
         if (!(share <= 2.0 * e->half_error + RTOL))
-            fail_msg("%s: worst error %.3e of the magnitudes, more than twice the %.3e of plain f16", what, share,
-                     e->half_error);
+            fail_msg("%s: row %u element %u errs by %.3e of the magnitudes, more than twice the %.3e of plain f16", what,
+                     (uint32_t)(share_at / width), (uint32_t)(share_at % width), share, e->half_error);
         half_share = e->half_error > 0.0 ? fmax(half_share, share / e->half_error) : half_share;
         return;
     }
     if (c->type != PM_KV_F32 && !(error <= 2.0 * e->trusted_error + ATOL))
-        fail_msg("%s: worst error %.3e, more than twice the %.3e of plain float over the same pages", what, error,
-                 e->trusted_error);
+        fail_msg("%s: row %u element %u errs by %.3e, more than twice the %.3e of plain float over the same pages", what,
+                 (uint32_t)(error_at / width), (uint32_t)(error_at % width), error, e->trusted_error);
 }
 
 uint32_t attention_check(const attention_case *c)

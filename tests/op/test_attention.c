@@ -173,11 +173,11 @@ static void long_contexts(void **state)
         attention_case c = usual(type);
         c.heads = 2;
         c.kv_heads = 1;
-        c.past[0] = type == draw ? 33000 : 4096;
+        c.past[0] = type == draw ? 33000 : 4095; /* rows of 4,096 and 4,097 tokens */
         c.fresh[0] = 2;
         attention_check(&c);
     }
-    compare_report("attention, 4,098 and 33,002 tokens");
+    compare_report("attention, 4,097 and 33,002 tokens");
 }
 
 /* More tokens than a lane may count in loops on lavapipe (op/loops.h): one row behind 70,001 of them, and

@@ -141,6 +141,26 @@ static void hard_blocks_are_as_declared(void **state)
     }
 }
 
+static void fifty_repeats_and_a_fresh_recording_are_the_same_bits(void **state)
+{
+    (void)state;
+    const uint32_t rows = 13, k = 300, stride = pm_row_stride(k);
+    test_buffer x = buffer_input(INPUT_OUTLIERS, harness_seed(), rows, k, stride), count = buffer_from(&rows, 4),
+                y = buffer_make(pm_quantise_bytes(rows, k));
+    const pm_quantise q = {.x = x.slice, .y = y.slice, .rows = count.slice, .rows_max = rows, .k = k, .x_stride = stride};
+    pm_vk_commands *commands[2];
+    for (int i = 0; i < 2; i++) {
+        pm_vk_recorder *recorder = make_recorder();
+        ok(pm_quantise_record(recorder, &q));
+        ok(pm_vk_recorder_end(recorder, &commands[i]));
+        pm_vk_recorder_destroy(recorder);
+    }
+    check_repeats(commands[0], commands[1], &y, "quantise");
+    buffer_free(&x);
+    buffer_free(&count);
+    buffer_free(&y);
+}
+
 /* ---------------------------------------------------------------- matmul */
 
 /* The declared numerics over what the device quantised: exact sums in a block, here in double
@@ -301,6 +321,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_block_is_the_one_that_c_makes),
         cmocka_unit_test(hard_blocks_are_as_declared),
+        cmocka_unit_test(fifty_repeats_and_a_fresh_recording_are_the_same_bits),
         cmocka_unit_test(matmul_is_the_declared_sum),
         cmocka_unit_test(a_nan_shows_in_its_row_alone),
     };

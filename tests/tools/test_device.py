@@ -225,7 +225,12 @@ class Scores(Case):
         prompt = ("run", "-m", DEMO, "-p", "Once upon a time", "-n", 6, "--temp", 0)
         said = self.ok(*prompt)
         self.assertTrue(said.strip())
-        names = [line.split()[0] for line in self.ok("devices", "--variants").decode().splitlines()]
+        lines = self.ok("devices", "--variants").decode().splitlines()
+        names = [line.split()[0] for line in lines]
+        self.assertIn("attention:prefill_coopmat", names)
+        for line in lines:
+            self.assertRegex(line, r"^(matmul|attention):\w+ +\w+ .*\w$")
+        self.assertRegex("\n".join(lines), r"matmul:coopmat2 .*; needs NV cooperative matrices 2\n")
         families = ("rows4", "lanes16", "texels16", "tile64", "dot1", "dot16", "dot64")
         ran = 0
         for name in families:

@@ -79,6 +79,117 @@ class TestSh(Script):
             self.assertEqual(out.splitlines()[-1], f"FAILED: {stage} (exit status 9)")
 
 
+# A program of gpu.sh: writes down how it was called, and the rows that it would measure.
+GPU_STAND_IN = r'''
+echo "${0##*/} $*" >>"$CALLS"
+engine=pumice bench=$2 rows=tg64@1
+case ${0##*/},$1 in
+pumice,devices) printf '[\n{"name": "Card X",\n"type": "discrete",\n"driver": "driver 1"}\n]\n' && exit ;;
+pumice-make-model,*) touch "$1" && exit ;;
+run.py,--backend) engine=llama.cpp-$2 bench=peer rows="pp512 tg64 batch64" ;;
+transformers.py,*) engine=transformers bench=peer rows="8-requests 64-requests" ;;
+esac
+[ "$engine" != "${FAILS:-}" ] || exit 1
+while [ $# -gt 0 ]; do
+  case $1 in
+  -m) model=${2##*/} ;;
+  --results) csv=$2/card.csv ;;
+  --label) label=$2 ;;
+  esac
+  shift
+done
+for row in $rows; do echo "$label,$engine,$bench,${model%.gguf},${row/-/ },tokens_per_s,c,d,day,tok/s,1,1,1,1" >>"$csv"; done
+echo "{}"'''
+
+
+class GpuSh(Script):
+    """bench/gpu.sh in an archive as it packs it, of stand-ins."""
+
+    def setUp(self):
+        super().setUp()
+        for name in ("gpu/bin", "gpu/peer", "bench/peers/llama_cpp", "results"):
+            os.makedirs(self.path(name))
+        self.copy("bench/gpu.sh")
+        self.commit("abc1234")
+        for name in ("gpu/bin/pumice", "gpu/bin/pumice-make-model", "bench/peers/llama_cpp/run.py", "bench/peers/transformers.py"):
+            self.write(name, GPU_STAND_IN)
+        self.write("bin/python3", 'exec bash "$@"')
+
+    def commit(self, name):
+        with open(self.path("COMMIT"), "w", encoding="utf-8") as file:
+            file.write(name + "\n")
+
+    def gpu(self, *steps, **environment):
+        """What a run says, and the calls of stand-ins that measure."""
+        calls = self.path("calls")
+        open(calls, "w", encoding="utf-8").close()
+        self.write("run.sh", f"exec bash '{self.path('bench/gpu.sh')}' run {' '.join(steps)}")
+        code, out = self.run_script("run.sh", CALLS=calls, TMPDIR=self.path("cache"), PUMICE_GPU_RESULTS=self.path("results"),
+                                    PUMICE_TEST_VENV="", **environment)
+        with open(calls, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+        return code, out, [line for line in lines if " devices " not in line]
+
+    def forget(self, part):
+        """Takes rows out of the results, as when time was over before them."""
+        with open(self.path("results/card.csv"), encoding="utf-8") as file:
+            lines = file.readlines()
+        with open(self.path("results/card.csv"), "w", encoding="utf-8") as file:
+            file.writelines(line for line in lines if part not in line)
+
+    def test_a_later_run_measures_what_is_left(self):
+        code, out, calls = self.gpu("devices", "bench")
+        self.assertEqual(code, 0, out)
+        self.assertEqual([sum(what in line for line in calls) for what in ("make-model", "bench model", "bench startup")], [3, 3, 1])
+        code, out, calls = self.gpu("bench")
+        self.assertEqual((code, calls, out.count("measured before")), (0, [], 3), out)
+        self.forget("random-7b-f16")
+        _, out, calls = self.gpu("bench")
+        self.assertEqual([line.split()[0] for line in calls], ["pumice-make-model", "pumice"], out)
+        self.assertIn("random-7b-f16.gguf", calls[1])
+        _, _, calls = self.gpu("bench", PUMICE_GPU_AGAIN="1")
+        self.assertEqual(len(calls), 7)
+        self.commit("def5678")
+        _, _, calls = self.gpu("bench")
+        self.assertEqual(len(calls), 7)
+        self.assertLessEqual(len(os.listdir(self.path("results"))), 8)
+
+    def test_a_later_run_has_the_tests_that_did_not_pass(self):
+        with open(self.path("gpu/tests.txt"), "w", encoding="utf-8") as file:
+            file.write("op test_good\nop test_bad\ncuda test_absent\n")
+        for name, status in (("good", 0), ("bad", 3), ("absent", 77)):
+            self.write(f"gpu/bin/test_{name}", f'echo {name} >>"$CALLS"; echo "skipped: none"; exit {status}')
+        code, out, calls = self.gpu("tests")
+        self.assertEqual((code, calls[1:]), (1, ["good", "bad", "absent"]), out)
+        self.assertRegex(out, r"(?s)op.good \d+ s passed\n.*op.bad \d+ s FAILED with 3\n.*cuda.absent \d+ s skipped: none\n"
+                         "tests    1 passed, 1 failed, 1 skipped\n")
+        code, out, calls = self.gpu("tests")
+        self.assertEqual((code, calls), (1, ["bad", "absent"]), out)
+        self.assertIn("0 passed, 1 failed, 1 skipped; 1 had passed before\n", out)
+        self.commit("def5678")
+        self.assertEqual(self.gpu("tests")[2], ["good", "bad", "absent"])
+
+    def test_peers_have_each_figure_and_are_taken_up_where_they_ended(self):
+        code, out, calls = self.gpu("peers")
+        self.assertEqual(code, 0, out)
+        peers = [line for line in calls if ".py" in line]
+        llama = [line for line in peers if line.startswith("run.py")]
+        self.assertEqual([line.split()[2] for line in llama], ["cuda", "vulkan"] * 3)
+        for line in llama:
+            self.assertRegex(line, "--pp 512 --batch 16,64 ")
+        other, = [line for line in peers if line.startswith("transformers.py")]
+        self.assertRegex(other, "--batch 8,.*64 .*-m .*random-7b-f16.gguf")
+        _, out, calls = self.gpu("peers")
+        self.assertEqual(calls, [], out)
+        self.forget("llama.cpp-vulkan,peer,random-7b-q8_0,batch64")
+        self.forget("64 requests")
+        _, out, calls = self.gpu("peers")
+        self.assertEqual([line.split()[0] for line in calls],
+                         ["pumice-make-model", "transformers.py", "pumice-make-model", "run.py"], out)
+        code, out, _ = self.gpu("peers", FAILS="llama.cpp-cuda", PUMICE_GPU_AGAIN="1")
+        self.assertEqual((code, out.count("cuda: FAILED with 1")), (1, 3), out)
+
+
 class Report(Script):
     """tests/report.py, from logs as ctest writes them."""
 
