@@ -126,8 +126,9 @@ const char *pm_error_message(void);
 bool pm_env_describe(size_t index, const char **variable, const char **text);
 
 /* The kernel variants that PUMICE_VARIANT=op:name forces, in the order of the ops' tables;
- * false when index is past the last. *text: how it computes. Static storage. */
-bool pm_variant_describe(size_t index, const char **op, const char **name, const char **text);
+ * false when index is past the last. *text: how it computes; *needs: without what it cannot. Static
+ * storage. */
+bool pm_variant_describe(size_t index, const char **op, const char **name, const char **text, const char **needs);
 
 /* "0.1.0" of the library that was linked. */
 const char *pm_version(void);

@@ -24,7 +24,7 @@
 // and K it depends on the device, not on the tile, the row's place or the batch.
 // Bytes moved: the weights once for every TILE_M rows, x once for every TILE_N outputs (from
 // cache), y once. Operations: 2 rows n k.
-// Reference and tolerance: tests/op/test_weight.c: x and W each err by 2^-11 of a term, so 2^-10
+// Reference and tolerance: tests/op/test_matmul.c: x and W each err by 2^-11 of a term, so 2^-10
 // of the sum of |terms| bounds it; 4.9e-4 was the worst seen (lavapipe of Mesa 26.1, 213 cases),
 // never more than what plain C with both factors rounded to f16 errs by.
 // On lavapipe, whose matrices are unrolled code: 2 to 7 times as long as matmul_texels.comp at 16 to

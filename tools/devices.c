@@ -55,9 +55,9 @@ static cJSON *to_json(const pm_device_info *d)
 
 static void print_variants(void)
 {
-    const char *op, *name, *text;
-    for (size_t i = 0; pm_variant_describe(i, &op, &name, &text); i++)
-        printf("%s:%-*s %s\n", op, 26 - (int)strlen(op), name, text);
+    const char *op, *name, *text, *needs;
+    for (size_t i = 0; pm_variant_describe(i, &op, &name, &text, &needs); i++)
+        printf("%s:%-*s %s; needs %s\n", op, 26 - (int)strlen(op), name, text, needs);
 }
 
 int devices_main(int argc, char **argv)

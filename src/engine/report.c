@@ -22,7 +22,8 @@ bool pm_env_describe(size_t index, const char **variable, const char **text)
     return true;
 }
 
-bool pm_variant_describe(size_t index, const char **op, const char **name, const char **text)
+bool pm_variant_describe(size_t index, const char **op, const char **name, const char **text,
+                         const char **needs)
 {
     uint32_t i = 0;
     for (; pm_matmul_variant(i) != NULL; i++)
@@ -30,11 +31,13 @@ bool pm_variant_describe(size_t index, const char **op, const char **name, const
             *op = "matmul";
             *name = pm_matmul_variant(i);
             *text = pm_matmul_variant_text(i);
+            *needs = pm_matmul_variant_needs(i);
             return true;
         }
     *op = "attention";
     *name = pm_attention_variant((uint32_t)(index - i));
     *text = pm_attention_variant_text((uint32_t)(index - i));
+    *needs = pm_attention_variant_needs((uint32_t)(index - i));
     return *name != NULL;
 }
 

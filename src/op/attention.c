@@ -19,24 +19,31 @@
 /* The first three run the same shader and need nothing but the floor. TEXELS, for CPU drivers, serves rows
  * that decode and prompts alike, in an order of additions of its own. */
 enum { DECODE, SPLIT, PREFILL, PREFILL_COOPMAT, TEXELS, VARIANTS };
-static const char *const variant_names[VARIANTS] = {[DECODE] = "decode", [SPLIT] = "split", [PREFILL] = "prefill",
-                                                    [PREFILL_COOPMAT] = "prefill_coopmat", [TEXELS] = "texels"};
-static const char *const variant_texts[VARIANTS] = {
-    [DECODE] = "a row at a time, with the heads that share keys",
-    [SPLIT] = "as decode, a row's pages over several workgroups, for wide devices",
-    [PREFILL] = "several rows of a prompt share keys",
-    [PREFILL_COOPMAT] = "rows of a prompt on KHR cooperative matrices of f16, over pages of f16",
-    [TEXELS] = "buffer textures, q passed round by 8 lanes, for CPUs",
+static const struct {
+    const char *name, *text, *needs;
+} variants[VARIANTS] = {
+    [DECODE] = {"decode", "a row at a time, with the heads that share keys", "nothing optional"},
+    [SPLIT] = {"split", "as decode, a row's pages over several workgroups, for wide devices", "nothing optional"},
+    [PREFILL] = {"prefill", "several rows of a prompt share keys", "nothing optional"},
+    [PREFILL_COOPMAT] = {"prefill_coopmat", "rows of a prompt on KHR cooperative matrices of f16",
+                         "KHR cooperative matrices, and pages of f16"},
+    [TEXELS] = {"texels", "buffer textures, q passed round by 8 lanes, for CPUs",
+                "buffer textures that hold pages and q, subgroups of 8 with shuffle, and 64-bit integers"},
 };
 
 const char *pm_attention_variant(uint32_t index)
 {
-    return index < VARIANTS ? variant_names[index] : NULL;
+    return index < VARIANTS ? variants[index].name : NULL;
 }
 
 const char *pm_attention_variant_text(uint32_t index)
 {
-    return index < VARIANTS ? variant_texts[index] : NULL;
+    return index < VARIANTS ? variants[index].text : NULL;
+}
+
+const char *pm_attention_variant_needs(uint32_t index)
+{
+    return index < VARIANTS ? variants[index].needs : NULL;
 }
 
 /* How a variant cuts the work. */
@@ -218,7 +225,7 @@ static const char *cut_texels(const pm_vk_caps *caps, const pm_attention *a, pm_
     if (!(caps->bits & PM_CAP_BIT(SUBGROUP)) || !(caps->bits & PM_CAP_BIT(INT64)) || caps->subgroup_min < 8 ||
         a->q_stride % 4 != 0 || a->out_stride % 4 != 0 ||
         !pm_vk_texels_fit(caps, texels[0]) || !pm_vk_texels_fit(caps, texels[1]))
-        return "buffer textures that hold pages and q, subgroups of 8 with shuffle, and 64-bit integers";
+        return variants[TEXELS].needs;
     if (a->layout.page_tokens < 8 || TILE % a->layout.page_tokens != 0)
         return "pages of 8, 16 or 32 tokens";
     if (lacks != NULL)
@@ -299,12 +306,15 @@ static uint32_t choose(const pm_vk_caps *caps, const pm_attention *a)
 static pm_result refuse(uint32_t index, const pm_attention *a, const char *lacks)
 {
     return pm_fail(PM_ERR_UNSUP, "attention: variant %s needs %s; heads have %u elements in %s here",
-                   variant_names[index], lacks, a->layout.head_dim, pm_kv_type_name(a->layout.type));
+                   variants[index].name, lacks, a->layout.head_dim, pm_kv_type_name(a->layout.type));
 }
 
 pm_result pm_attention_pick(const pm_vk_caps *caps, const pm_attention *a, uint32_t *variant)
 {
-    PM_TRY(pm_variant_forced("attention", variant_names, VARIANTS, variant));
+    const char *names[VARIANTS];
+    for (uint32_t i = 0; i < VARIANTS; i++)
+        names[i] = variants[i].name;
+    PM_TRY(pm_variant_forced("attention", names, VARIANTS, variant));
     if (*variant != PM_VARIANT_FREE) {
         const char *lacks = pm_attention_variant_lacks(*variant, caps, a);
         return lacks == NULL ? PM_OK : refuse(*variant, a, lacks);

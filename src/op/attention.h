@@ -67,6 +67,7 @@ uint64_t pm_attention_scratch_bytes(const pm_vk_caps *caps, const pm_attention *
 /* As in op/matmul.h. */
 const char *pm_attention_variant(uint32_t index);
 const char *pm_attention_variant_text(uint32_t index);
+const char *pm_attention_variant_needs(uint32_t index);
 const char *pm_attention_variant_lacks(uint32_t index, const pm_vk_caps *caps, const pm_attention *a);
 uint64_t pm_attention_variant_scratch_bytes(const pm_vk_caps *caps, const pm_attention *a, uint32_t index);
 uint32_t pm_attention_variant_rows(uint32_t index, const pm_vk_caps *caps, const pm_attention *a); /* of a workgroup */

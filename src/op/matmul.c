@@ -72,6 +72,11 @@ const char *pm_matmul_variant_text(uint32_t index)
     return families[matmul_variants[index].family].text;
 }
 
+const char *pm_matmul_variant_needs(uint32_t index)
+{
+    return families[matmul_variants[index].family].needs;
+}
+
 pm_matmul_numerics pm_matmul_variant_numerics(uint32_t index)
 {
     return families[matmul_variants[index].family].numerics;

@@ -52,8 +52,9 @@ uint64_t pm_matmul_x_q8_bytes(const pm_vk_caps *caps, uint32_t rows_max, uint32_
 /* Names of the variants, in the table's order; NULL past the last. Tests walk it. */
 const char *pm_matmul_variant(uint32_t index);
 
-/* "64 rows at once, packed dot products of x in 8-bit blocks". Static storage. */
+/* "packed dot products of x in 8-bit blocks", and without what it cannot run. Static storage. */
 const char *pm_matmul_variant_text(uint32_t index);
+const char *pm_matmul_variant_needs(uint32_t index);
 pm_matmul_numerics pm_matmul_variant_numerics(uint32_t index);
 
 /* Rows of x for which variant `index` reads the weights once. */
