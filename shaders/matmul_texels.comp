@@ -6,6 +6,9 @@
 // For CPU drivers, where a lane is a lane of a vector and subgroups have 8 (Mesa's llvmpipe). There a load
 // from an address is a loop over lanes and words, that of a texel one vector for each lane. Each of 8
 // lanes loads another quad of x, and the subgroup passes it round.
+// UNIFORM: not so where the driver tells that all lanes load from one address (llvmpipe of Mesa 25.1 on, by its
+// divergence analysis; caps.uniform_loads): there a quad of x is one load of each of its floats, spread to all lanes,
+// and nothing is passed round; with up to 24 tokens in place of 16 more rows are 1.04 to 1.15 times as fast.
 //
 // Grid: (ceil(n / WEIGHT_GROUP), ceil(rows_max / TOKENS)), 8 lanes. Lane l owns weight rows
 // WEIGHT_GROUP gx + ROWS l + q, q < ROWS, whose scales one texel holds: a loaded quad of x serves all rows of the
@@ -32,6 +35,11 @@
 // sums stored as words of 64 bits (0.84 to 1.13 times as fast: half the turns, each twice as long);
 // products of 16-bit integers, of which LLVM 15 makes one to a lane of 32 bits (vpmaddwd): 0.88 to 0.93 times as many a
 // second as multiplications and additions of f32;
+// on Mesa 26.1, where a texel is fetched under a branch and LLVM 19 moves additions past those of later tokens (at 16
+// 3,994 moves of vectors beside 2,112 multiplications, 833 where UNIFORM), all quads of a block fetched before its
+// products: 1.24 times as fast at 16 tokens, 0.83 at 8;
+// UNIFORM on Mesa 25.0 (0.34 to 0.72 times as fast from 4 tokens on), with fma() (as fast: it is split), with
+// quads held for any number of TOKENS (0.7 times as fast at 16);
 // a texel touched ahead of the block (1.4 times as long at 1 token: what the hardware fetches ahead is enough).
 // Reference and tolerance: as matmul.comp.
 #version 460
@@ -48,12 +56,23 @@
 #define PART (WEIGHT_SCALES == 2 ? 4u : 8u) // vec4s of v that share a scale
 layout(local_size_x = 8) in;
 layout(constant_id = PM_SPEC_MATMUL_TOKENS) const uint TOKENS = 1;
+layout(constant_id = PM_SPEC_MATMUL_UNIFORM) const bool UNIFORM = false; // x is loaded by address
 layout(set = 0, binding = 2) uniform samplerBuffer x;
 
 // Lane's quad of block b of a row of x.
 vec4 quad_of(uint row, uint b)
 {
+    if (UNIFORM)
+        return vec4(0.0);
     return texelFetch(x, int(row * (p.x_stride / 4) + b * 8 + gl_SubgroupInvocationID));
+}
+
+// Quad j of that block, of which lanes have their own.
+vec4 quad_at(uint row, uint b, uint j, vec4 own)
+{
+    if (UNIFORM)
+        return F32x4In(p.x).v[row * (p.x_stride / 4) + b * 8 + j];
+    return subgroupShuffle(own, j);
 }
 
 // Products j, 0 to 7 in turn, of a block's 8 are added to the part of them that shares a scale, whole parts to sum.
@@ -81,9 +100,10 @@ void main()
         if (TOKENS <= FEW) {
             vec4 quad[TOKENS * 8];
             [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-                const vec4 own = quad_of(first + min(t, last), b);
+                const uint row = first + min(t, last);
+                const vec4 own = quad_of(row, b);
                 [[unroll]] for (uint j = 0; j < 8; j++)
-                    quad[t * 8 + j] = subgroupShuffle(own, j);
+                    quad[t * 8 + j] = quad_at(row, b, j, own);
             }
             [[unroll]] for (uint r = 0; r < ROWS; r++) {
                 vec4 v[8];
@@ -105,10 +125,11 @@ void main()
                     v[r * 8 + j] = row_v[j];
             }
             [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-                const vec4 own = quad_of(first + min(t, last), b);
+                const uint row = first + min(t, last);
+                const vec4 own = quad_of(row, b);
                 float part[ROWS];
                 [[unroll]] for (uint j = 0; j < 8; j++) {
-                    const vec4 quad = subgroupShuffle(own, j);
+                    const vec4 quad = quad_at(row, b, j, own);
                     [[unroll]] for (uint r = 0; r < ROWS; r++)
                         add(j, v[r * 8 + j], quad, scale[r], part[r], sum[r * TOKENS + t]);
                 }

@@ -15,7 +15,9 @@
 #define LANES_WANTED 131072u       /* fill a wide device */
 
 /* A family is a shader, in one form. All read the weights once for the rows that they hold. */
-typedef enum matmul_family { ROWS, LANES, TEXELS, TILE, HALF, DOT, COOPMAT, COOPMAT2, COOPMAT2_WG } matmul_family;
+typedef enum matmul_family {
+    ROWS, LANES, TEXELS, UNIFORM, TILE, HALF, DOT, COOPMAT, COOPMAT2, COOPMAT2_WG
+} matmul_family;
 static const struct {
     const char *module;            /* and the type's stem */
     pm_matmul_numerics numerics;
@@ -31,6 +33,9 @@ static const struct {
     [TEXELS] = {"matmul_texels", PM_MATMUL_F32, PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS), 0, PM_WEIGHT_GROUP, 0,
                 "buffer textures, x passed round by 8 lanes, for CPUs",
                 "buffer textures that hold all, and subgroups of 8 with shuffle"},
+    [UNIFORM] = {"matmul_texels", PM_MATMUL_F32, PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS), 0, PM_WEIGHT_GROUP, 0,
+                 "buffer textures but for x, which all lanes load from one address, for CPUs",
+                 "what texels needs, and a driver that loads once what lanes load from one address"},
     [TILE] = {"matmul_tile", PM_MATMUL_F32, 0, 18432, 64, 16, "tiles in shared memory", "18 KiB of shared memory"},
     [HALF] = {"matmul_half", PM_MATMUL_MATRIX, PM_CAP_BIT(F16), 11800, 64, 0, "tiles of f16 in shared memory",
               "f16 arithmetic and 12 KiB of shared memory"},
@@ -53,6 +58,7 @@ static const struct matmul_variant {
 } matmul_variants[] = {
     {"rows1", ROWS, 1},       {"rows2", ROWS, 2},     {"rows4", ROWS, 4},       {"rows8", ROWS, 8},
     {"rows16", ROWS, 16},     {"rows32", ROWS, 32},   {"lanes16", LANES, 16},   {"texels16", TEXELS, 16},
+    {"texels24_uniform", UNIFORM, 24},
     {"tile64", TILE, 64},     {"tile64_f16", HALF, 64},
     {"dot1", DOT, 1},         {"dot2", DOT, 2},       {"dot4", DOT, 4},         {"dot8", DOT, 8},
     {"dot16", DOT, 16},       {"dot32", DOT, 32},     {"dot64", DOT, 64},
@@ -87,12 +93,18 @@ uint32_t pm_matmul_variant_rows(uint32_t index)
     return matmul_variants[index].rows;
 }
 
-/* Rows that a workgroup holds. In TEXELS as few as serve rows_max in as many workgroups: what is
+/* What matmul_texels.comp computes. */
+static bool is_texels(const struct matmul_variant *v)
+{
+    return v->family == TEXELS || v->family == UNIFORM;
+}
+
+/* Rows that a workgroup holds. In matmul_texels.comp as few as serve rows_max in as many workgroups: what is
  * unrolled there cannot be left out. From 6 on, even counts, since pipelines are what a start waits for, and 9,
  * so that a row more than 8 costs no two. */
 static uint32_t tokens_for(const struct matmul_variant *v, uint32_t rows_max)
 {
-    if (v->family != TEXELS)
+    if (!is_texels(v))
         return v->rows;
     const uint32_t tokens = pm_div_up(rows_max, pm_div_up(rows_max, v->rows));
     return tokens > 6 && tokens != 9 ? (tokens + 1) / 2 * 2 : tokens;
@@ -204,6 +216,8 @@ static void cut_plain(const pm_vk_caps *caps, const pm_matmul *m, const struct m
     }
     if (v->family != TILE && v->family != HALF)
         add_constant(&cut->key, PM_SPEC_MATMUL_TOKENS, cut->rows);
+    if (v->family == UNIFORM)
+        add_constant(&cut->key, PM_SPEC_MATMUL_UNIFORM, 1);
 }
 
 /* Texels of the parts of a matmul, by shapes alone. */
@@ -238,8 +252,8 @@ static const char *cut_of(uint32_t index, const pm_vk_caps *caps, const pm_matmu
     const struct matmul_variant *v = &matmul_variants[index];
     char module[32];
     if ((caps->bits & families[v->family].caps) != families[v->family].caps ||
-        caps->shared_bytes < families[v->family].shared_bytes || (v->family == TEXELS && !texels_fit(caps, m)) ||
-        (v->family == LANES && caps->subgroup_max != 4) ||
+        caps->shared_bytes < families[v->family].shared_bytes || (is_texels(v) && !texels_fit(caps, m)) ||
+        (v->family == LANES && caps->subgroup_max != 4) || (v->family == UNIFORM && !caps->uniform_loads) ||
         (v->family == DOT && m->x_q8.bytes == 0) ||
         pm_weight_module(families[v->family].module, m->weight.type, module, sizeof(module)) != PM_OK)
         return families[v->family].needs;
@@ -317,7 +331,7 @@ pm_result pm_matmul_record_variant(pm_vk_recorder *recorder, const pm_matmul *m,
                  (uint64_t)m->rows_max * m->weight.n * 4,
         .flops = 2 * (uint64_t)m->rows_max * m->weight.n * m->weight.k,
     };
-    if (v->family == TEXELS)
+    if (is_texels(v))
         cut.key.texels = texels_of(m, dispatch.texels);
     PM_TRY(pm_vk_pipeline_get(device, &cut.key, &dispatch.pipeline));
     return pm_vk_record(recorder, &dispatch);
@@ -363,6 +377,7 @@ static uint32_t pick(const pm_vk_caps *caps, const pm_matmul *m)
         matmul_family family;
         bool wanted;
     } order[] = {
+        {UNIFORM, caps->is_cpu},
         {TEXELS, caps->is_cpu},
         {LANES, caps->is_cpu},
         {COOPMAT, !caps->is_cpu && !m->deterministic && m->rows_max >= COOPMAT_ROWS_MIN},

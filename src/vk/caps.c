@@ -1,6 +1,8 @@
 /* vk/caps.c - names of the optional capabilities. */
 #include "vk/caps.h"
 
+#include <stdio.h>
+
 static const char *const names[PM_CAPS] = {
 #define X(name, text, help) text,
     PM_CAP_MAP(X)
@@ -21,4 +23,10 @@ const char *pm_cap_name(pm_cap cap)
 const char *pm_cap_text(pm_cap cap)
 {
     return texts[cap];
+}
+
+bool pm_vk_loads_uniform(const char *driver)
+{
+    unsigned major, minor;
+    return sscanf(driver, "llvmpipe Mesa %4u.%4u", &major, &minor) == 2 && (major > 25 || (major == 25 && minor >= 1));
 }

@@ -75,10 +75,15 @@ typedef struct pm_vk_caps {
     uint32_t flexible_lanes_max;   /* the largest workgroup that may own some, and the shared memory that */
     uint32_t flexible_shared_bytes; /* such a workgroup leaves to the driver; 0 unless COOPMAT2WG */
     bool is_cpu;
+    bool uniform_loads;            /* of a CPU driver: what all lanes load from one address it loads once */
     uint32_t off_count, off[PM_VK_OFF_MAX]; /* rows of the ops' variant tables that this device gets
                                       wrong: op/variant.h */
     const struct pm_choices *choices; /* what tuning found best on this device; NULL = nothing */
 } pm_vk_caps;
+
+/* Whether the CPU driver of this name and version (pm_device_info.driver) has uniform_loads: Mesa's llvmpipe from 25.1
+ * on, which tells what is the same for all lanes from what is not. No feature of a device says it. */
+bool pm_vk_loads_uniform(const char *driver);
 
 const char *pm_cap_name(pm_cap cap);
 const char *pm_cap_text(pm_cap cap);

@@ -188,6 +188,7 @@ static pm_result describe(VkPhysicalDevice physical, uint32_t masked, candidate 
     else
         snprintf(c->info.missing, sizeof(c->info.missing), "Vulkan 1.3 (it has %u.%u)",
                  VK_API_VERSION_MAJOR(p->apiVersion), VK_API_VERSION_MINOR(p->apiVersion));
+    c->caps.uniform_loads = c->caps.is_cpu && pm_vk_loads_uniform(c->info.driver);
     if (!has_queue)
         snprintf(c->info.missing, sizeof(c->info.missing), "a compute queue");
     return PM_OK;

@@ -283,12 +283,13 @@ static void the_choice_has_no_cliff(void **state)
 {
     (void)state;
     test_buffer some = buffer_make(16);
-    for (uint32_t mask = 0; mask < 64; mask++) {
+    for (uint32_t mask = 0; mask < 128; mask++) {
         const pm_vk_caps caps = {
             .bits = (mask & 1 ? PM_CAP_BIT(F16) : 0) | (mask & 2 ? PM_CAP_BIT(INT8DOT) : 0) |
                     (mask & 4 ? PM_CAP_BIT(SUBGROUP) : 0) | (mask & 32 ? PM_CAP_BIT(TEXELS) : 0),
             .texels_max = mask & 32 ? 1u << 27 : 0,
             .is_cpu = mask & 8,
+            .uniform_loads = mask & 64,
             .subgroup_min = mask & 16 ? 4 : 8, .subgroup_max = (mask & 24) == 24 ? 4 : 32,
             .subgroup_default = (mask & 24) == 24 ? 4 : 32,
             .shared_bytes = 32768, .workgroup_max = 256,

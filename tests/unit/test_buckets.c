@@ -13,6 +13,9 @@
 static const struct { const char *name; pm_vk_caps caps; } devices[] = {
     {"a CPU driver, subgroups of 8", {.bits = PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS), .texels_max = 1u << 27, .subgroup_min = 8, .subgroup_max = 8,
                                       .subgroup_default = 8, .shared_bytes = 32768, .workgroup_max = 1024, .is_cpu = true}},
+    {"a CPU driver, subgroups of 8, uniform loads", {.bits = PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS),
+                                      .texels_max = 1u << 27, .subgroup_min = 8, .subgroup_max = 8, .subgroup_default = 8,
+                                      .shared_bytes = 32768, .workgroup_max = 1024, .is_cpu = true, .uniform_loads = true}},
     {"a CPU driver, subgroups of 4", {.bits = PM_CAP_BIT(SUBGROUP), .subgroup_min = 4, .subgroup_max = 4,
                                       .subgroup_default = 4, .shared_bytes = 32768, .workgroup_max = 256, .is_cpu = true}},
     {"the floor", {.subgroup_min = 32, .subgroup_max = 32, .subgroup_default = 32, .shared_bytes = 16384,

@@ -154,6 +154,30 @@ static void a_cut_that_the_device_cannot_have_is_its_own(void **state)
     }
 }
 
+/* Textures on a CPU driver; x by address where that is one load; whatever the rows. */
+static void uniform_loads_decide_how_x_is_read(void **state)
+{
+    (void)state;
+    static const struct { const char *driver; bool has; } drivers[] = {
+        {"llvmpipe Mesa 22.3.6 (LLVM 15.0.6)", false}, {"llvmpipe Mesa 25.0.7-2+deb13u1 (LLVM 19.1.7)", false},
+        {"llvmpipe Mesa 25.1.0 (LLVM 20.1.2)", true},  {"llvmpipe Mesa 26.1.6-1~bpo13+1 (LLVM 19.1.7)", true},
+        {"llvmpipe Mesa 26.0.0-devel (git-0)", true},  {"radv Mesa 26.1.6 (LLVM 19.1.7)", false},
+        {"SwiftShader driver ", false},                {"llvmpipe ", false},
+    };
+    for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
+        assert_int_equal(pm_vk_loads_uniform(drivers[i].driver), drivers[i].has);
+    for (int uniform = 0; uniform <= 1; uniform++) {
+        const pm_vk_caps caps = {.bits = PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS), .texels_max = 1u << 27, .is_cpu = true,
+                                 .subgroup_min = 8, .subgroup_max = 8, .subgroup_default = 8, .shared_bytes = 32768,
+                                 .workgroup_max = 1024, .uniform_loads = uniform == 1};
+        for (uint32_t rows = 1; rows <= 64; rows++) {
+            pm_matmul m = matmul(rows, 4096, 4096);
+            m.deterministic = rows % 2 == 0;
+            assert_string_equal(picked(&caps, &m), uniform ? "texels24_uniform" : "texels16");
+        }
+    }
+}
+
 static void a_choice_gives_way(void **state)
 {
     (void)state;
@@ -434,6 +458,7 @@ int main(void)
         cmocka_unit_test(a_newer_choice_takes_the_place_of_what_overlaps),
         cmocka_unit_test(a_choice_changes_variant_and_cut),
         cmocka_unit_test(a_cut_that_the_device_cannot_have_is_its_own),
+        cmocka_unit_test(uniform_loads_decide_how_x_is_read),
         cmocka_unit_test(a_choice_gives_way),
         cmocka_unit_test(masked_dot_products_are_not_chosen),
         cmocka_unit_test(attention_takes_its_variant_and_splits),
