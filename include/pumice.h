@@ -345,7 +345,8 @@ typedef void pm_progress(void *context, const char *stage, double fraction);
 typedef enum pm_warm_up {
     PM_WARM_UP_KERNELS,            /* the kernels of every step there can be are built: no step waits for one */
     PM_WARM_UP_NOTHING,            /* kernels are built when a step first needs them: the first token comes
-                                      soonest, and a step of a new size later */
+                                      soonest, and a step of a new size later; a CPU driver's tokens that are
+                                      drawn are picked on the host, to the same tokens */
     PM_WARM_UP_STEPS,              /* as KERNELS, and a step of each size runs without tokens: for drivers
                                       that compile a kernel when it first runs, as CPU drivers do */
 } pm_warm_up;

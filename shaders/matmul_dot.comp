@@ -26,7 +26,7 @@
 // CPU drivers have no such instruction: on lavapipe (Mesa 22.3, 2 busy cores, the demo model) prompts of 64 are 1.8 to
 // 2.6 times and generation 2.5 times and more slower than with matmul_texels.comp.
 // Reference and tolerance: tests/op/test_quantise.c, the same numerics in C: 1.8e-7 of the sum of
-// |block terms| was the worst seen; tests/op/test_quantise.c, double over exactly dequantised
+// |block terms| was the worst seen; there, too, double over exactly dequantised
 // weights: with h = |w| d_x / 2 of an element, 2.5 sqrt(sum h^2) was the worst seen, 6 is the bound.
 #version 460
 #extension GL_GOOGLE_include_directive : require

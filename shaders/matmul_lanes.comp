@@ -26,7 +26,6 @@
 
 #define LANES 4u
 #define ROWS 2u
-#define PART (WEIGHT_SCALES == 2 ? 4u : 8u) // vec4s of v that share a scale
 layout(local_size_x = 4) in;
 layout(constant_id = PM_SPEC_MATMUL_TOKENS) const uint TOKENS = 16;
 
@@ -37,12 +36,8 @@ void multiply(F32x4In x, vec4 v[ROWS * 8], vec2 scale[ROWS], inout float sum[ROW
     float part[ROWS];
     [[unroll]] for (uint j = 0; j < 8; j++) {
         const vec4 quad = j < 4 ? subgroupBroadcast(low, j) : subgroupBroadcast(high, j - 4);
-        [[unroll]] for (uint r = 0; r < ROWS; r++) {
-            const float product = dot(v[r * 8 + j], quad);
-            part[r] = j % PART == 0 ? product : part[r] + product;
-            if (j % PART == PART - 1)
-                sum[r] += WEIGHT_SCALES > 0 ? scale[r][j / PART] * part[r] : part[r];
-        }
+        [[unroll]] for (uint r = 0; r < ROWS; r++)
+            add_unscaled(j, v[r * 8 + j], quad, scale[r], part[r], sum[r]);
     }
 }
 

@@ -53,7 +53,6 @@
 #define LANES 8u
 #define ROWS WEIGHT_QUAD           // LANES ROWS = WEIGHT_GROUP
 #define FEW 2u                     // TOKENS whose quads are held, else the weights are
-#define PART (WEIGHT_SCALES == 2 ? 4u : 8u) // vec4s of v that share a scale
 layout(local_size_x = 8) in;
 layout(constant_id = PM_SPEC_MATMUL_TOKENS) const uint TOKENS = 1;
 layout(constant_id = PM_SPEC_MATMUL_UNIFORM) const bool UNIFORM = false; // x is loaded by address
@@ -73,15 +72,6 @@ vec4 quad_at(uint row, uint b, uint j, vec4 own)
     if (UNIFORM)
         return F32x4In(p.x).v[row * (p.x_stride / 4) + b * 8 + j];
     return subgroupShuffle(own, j);
-}
-
-// Products j, 0 to 7 in turn, of a block's 8 are added to the part of them that shares a scale, whole parts to sum.
-void add(uint j, vec4 v, vec4 quad, vec2 scale, inout float part, inout float sum)
-{
-    const float product = dot(v, quad);
-    part = j % PART == 0 ? product : part + product;
-    if (j % PART == PART - 1)
-        sum += WEIGHT_SCALES > 0 ? scale[j / PART] * part : part;
 }
 
 void main()
@@ -112,7 +102,7 @@ void main()
                 [[unroll]] for (uint t = 0; t < TOKENS; t++) {
                     float part = 0.0;
                     [[unroll]] for (uint j = 0; j < 8; j++)
-                        add(j, v[j], quad[t * 8 + j], scale, part, sum[r * TOKENS + t]);
+                        add_unscaled(j, v[j], quad[t * 8 + j], scale, part, sum[r * TOKENS + t]);
                 }
             }
         } else {
@@ -131,7 +121,7 @@ void main()
                 [[unroll]] for (uint j = 0; j < 8; j++) {
                     const vec4 quad = quad_at(row, b, j, own);
                     [[unroll]] for (uint r = 0; r < ROWS; r++)
-                        add(j, v[r * 8 + j], quad, scale[r], part[r], sum[r * TOKENS + t]);
+                        add_unscaled(j, v[r * 8 + j], quad, scale[r], part[r], sum[r * TOKENS + t]);
                 }
             }
         }

@@ -4,7 +4,8 @@
 #   1. every test on two independent Vulkan drivers, lavapipe and SwiftShader, but what the host decides,
 #      whatever computes, on the first alone (tests/again.h); only here what takes minutes of compiling
 #      and no other path through the code,
-#   2. the suite under Vulkan validation, on lavapipe, likewise without what the host decides,
+#   2. the suite under Vulkan validation, on lavapipe, likewise without what the host decides, on four
+#      types of weights,
 #   3. the tests of the lower floors, of the ops and of the program under the address and
 #      undefined-behaviour sanitizers, where the pages check their invariants after each call,
 #   4. eight threads around one that steps under the thread sanitizer,

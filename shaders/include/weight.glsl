@@ -230,4 +230,16 @@ void load_block_unscaled(Weight weight, uint b, out vec4 v[8], out vec2 scale)
 #endif
     load_block(weight, b, v);
 }
+
+const uint WEIGHT_PART = WEIGHT_SCALES == 2 ? 4 : 8; // vec4s of v that share a scale
+
+// Products of v[j] and a quad of x, j from 0 to 7 in turn, are added to the part of them that shares a scale, whole
+// parts to sum.
+void add_unscaled(uint j, vec4 v, vec4 quad, vec2 scale, inout float part, inout float sum)
+{
+    const float product = dot(v, quad);
+    part = j % WEIGHT_PART == 0 ? product : part + product;
+    if (j % WEIGHT_PART == WEIGHT_PART - 1)
+        sum += WEIGHT_SCALES > 0 ? scale[j / WEIGHT_PART] * part : part;
+}
 #endif

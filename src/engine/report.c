@@ -22,8 +22,7 @@ bool pm_env_describe(size_t index, const char **variable, const char **text)
     return true;
 }
 
-bool pm_variant_describe(size_t index, const char **op, const char **name, const char **text,
-                         const char **needs)
+bool pm_variant_describe(size_t index, const char **op, const char **name, const char **text, const char **needs)
 {
     uint32_t i = 0;
     for (; pm_matmul_variant(i) != NULL; i++)

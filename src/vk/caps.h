@@ -19,7 +19,7 @@
     X(INT16,      "int16",      "16-bit integer arithmetic")                       \
     X(INT64,      "int64",      "64-bit integer arithmetic")                       \
     X(INT8DOT,    "int8dot",    "accelerated packed 4x8-bit integer dot product")  \
-    X(SUBGROUP,   "subgroup",   "subgroup arithmetic, shuffle, ballot in compute")\
+    X(SUBGROUP,   "subgroup",   "subgroup arithmetic, shuffle and ballot")         \
     X(COOPMAT,    "coopmat",    "KHR cooperative matrix")                          \
     X(COOPMAT2,   "coopmat2",   "NV cooperative matrix 2")                         \
     X(COOPMAT2WG, "coopmat2wg", "NV cooperative matrix 2 of workgroups, decoding loads") \
