@@ -227,8 +227,8 @@ static test_buffer quantise(pm_slice x, pm_slice rows, uint32_t rows_max, uint32
 
 /* A row's result depends neither on how many others run beside it nor on the place it has:
  * bits are equal in all variants of one numerics and one order of additions (which is
- * another where a part of a block is summed by itself; on a GPU slices of k differ, and cooperative matrices add as they like). What
- * does not fit is refused. */
+ * another where a part of a block is summed by itself; on a GPU slices of k differ, and cooperative
+ * matrices add as they like). What does not fit is refused. */
 static void variants_agree_to_the_bit(void **state)
 {
     (void)state;
