@@ -2,6 +2,9 @@
 //
 //   C += A B     [M, K] f16 x [K, N] f16 + [M, N] f32, at subgroup scope, PM_PEAK_MATRICES sums a subgroup
 //
+// No two elements of a lane are the same, no two sums have the same A, and B is multiplied by p.b, 1, each turn: of
+// products that are the same, or that no turn changes, a CPU driver's compiler makes one, and then only adds.
+//
 // Grid: as many workgroups as fill the device, each of SUBGROUPS full subgroups. Bytes moved: none.
 // Operations of a subgroup: turns * PM_PEAK_MATRICES * 2 M N K.
 #version 460
@@ -18,16 +21,26 @@ layout(constant_id = PM_SPEC_OP) const uint M = 16;
 layout(constant_id = PM_SPEC_OP + 1) const uint N = 16;
 layout(constant_id = PM_SPEC_OP + 2) const uint K = 16;
 
+#define A_TYPE coopmat<float16_t, gl_ScopeSubgroup, M, K, gl_MatrixUseA>
+#define B_TYPE coopmat<float16_t, gl_ScopeSubgroup, K, N, gl_MatrixUseB>
+#define C_TYPE coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator>
+
 void main()
 {
-    const coopmat<float16_t, gl_ScopeSubgroup, M, K, gl_MatrixUseA> a = coopmat<float16_t, gl_ScopeSubgroup, M, K, gl_MatrixUseA>(float16_t(p.a));
-    const coopmat<float16_t, gl_ScopeSubgroup, K, N, gl_MatrixUseB> b = coopmat<float16_t, gl_ScopeSubgroup, K, N, gl_MatrixUseB>(float16_t(p.b));
-    coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator> sums[PM_PEAK_MATRICES];
-    [[unroll]] for (uint c = 0; c < PM_PEAK_MATRICES; c++)
-        sums[c] = coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator>(float(c));
+    A_TYPE a[PM_PEAK_MATRICES];
+    B_TYPE b;
+    C_TYPE sums[PM_PEAK_MATRICES];
+    [[unroll]] for (uint c = 0; c < PM_PEAK_MATRICES; c++) {
+        for (uint i = 0; i < a[c].length(); i++)
+            a[c][i] = float16_t(p.a * float(1 + c + PM_PEAK_MATRICES * i));
+        sums[c] = C_TYPE(float(c));
+    }
+    for (uint i = 0; i < b.length(); i++)
+        b[i] = float16_t(p.a * float(1 + i));
     for (uint turn = 0; turn < p.turns; turn++) {
         [[unroll]] for (uint c = 0; c < PM_PEAK_MATRICES; c++)
-            sums[c] = coopMatMulAdd(a, b, sums[c]);
+            sums[c] = coopMatMulAdd(a[c], b, sums[c]);
+        b = b * float16_t(p.b);
     }
     float kept = 0.0;
     [[unroll]] for (uint c = 0; c < PM_PEAK_MATRICES; c++)

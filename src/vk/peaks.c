@@ -92,7 +92,7 @@ static pm_result measure_matrices(pm_vk_device *device, pm_slice y, pm_vk_peaks 
                              {PM_SPEC_OP + 2, m->k}}},
             .groups = groups,
             .turn_ops = 2.0 * m->m * m->n * m->k * PM_PEAK_MATRICES * SUBGROUPS * groups,
-            .a = 0x1p-6f, .b = 0x1p-6f};
+            .a = 0x1p-6f, .b = 1.0f};
         if (!pm_vk_module_exists("peak_coopmat"))
             return PM_OK;
         PM_TRY(measure(device, &kernel, y, &out->matrix));
