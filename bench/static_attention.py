@@ -8,14 +8,14 @@ KV head (group):
 
   queries                   rows x heads of a workgroup, which reads each key and value once for all of them
   bytes, flops              of a token of one KV head, by one workgroup: keys, values, scales; 4 operations an element and query
-  lanes                     of the compiled subgroup; 32 of them work
+  lanes, workgroup          of the compiled subgroup; those of it that work, and tokens of a tile: 64 where subgroups have no fewer
   vgprs, waves              registers; waves of a SIMD
   instructions, latency, inverse_throughput    of the whole kernel, by the compiler's own model, which takes each loop for
                             8, 4 and then 2 turns: not those of a context
-  tile, page, token         vector instructions of a turn of the loops over tiles of 32 tokens, over pages of 16, and over
+  tile, page, token         vector instructions of a turn of the loops over tiles, over pages of 16, and over
                             tokens (values are added there), inner loops apart; of exp(), which counts 4 times
-  issue_cycles              of a SIMD, of a token: tile / 32 + page / 16 + token, each once for a subgroup of 32 on RDNA, twice for
-                            one of 64 (hardware may skip the half that does not work), 4 times on GCN
+  issue_cycles              of a SIMD, of a token: tile / workgroup + page / 16 + token, each once for a subgroup of 32 on RDNA,
+                            twice for one of 64 (hardware may skip the half that does not work), 4 times on GCN
   memory_cycles             in which the memory brings a token to each SIMD
   bound                     what is longer, and how many times as long as the other
 
@@ -34,10 +34,10 @@ import static_cards
 TABLE = os.path.join(static_cards.RESULTS, "static-attention.csv")
 CASES = [(stage, pages, dim, group) for stage in ("decode", "prefill") for pages in ("f16", "q8_0") for dim in (64, 128)
          for group in (1, 4, 8)]
-COLUMNS = ["family", "card", "stage", "pages", "head_dim", "group", "queries", "bytes", "flops", "lanes", "vgprs", "waves",
+COLUMNS = ["family", "card", "stage", "pages", "head_dim", "group", "queries", "bytes", "flops", "lanes", "workgroup", "vgprs", "waves",
            "instructions", "latency", "inverse_throughput", "tile", "page", "token", "issue_cycles", "memory_cycles", "bound"]
-MADE = COLUMNS[9:18]               # by the compiler
-TILE, PAGE, EXP_CYCLES = 32, 16, 4
+MADE = COLUMNS[9:19]               # by the compiler
+PAGE, EXP_CYCLES = 16, 4
 GCN = ("polaris10", "vega10")
 
 
@@ -110,7 +110,7 @@ def line(family, stage, pages, dim, group, made):
     queries = heads if stage == "decode" else 8
     size = 2 * (dim * 2 if pages == "f16" else dim + dim // 32 * 2)
     per_wave = 4 if family in GCN else int(made["lanes"]) // 32
-    issue = (int(made["tile"]) / TILE + int(made["page"]) / PAGE + int(made["token"])) * per_wave
+    issue = (int(made["tile"]) / int(made["workgroup"]) + int(made["page"]) / PAGE + int(made["token"])) * per_wave
     memory = size * units * simds * clock / bandwidth
     row = dict(zip(COLUMNS, [family, card, stage, pages, dim, group, queries, size, 4 * dim * queries]))
     row.update({column: made[column] for column in MADE})

@@ -9,10 +9,10 @@
 //
 // Row i of a sequence with n rows sees keys e - window .. e - 1, e = kv_len - n + i + 1.
 //
-// Grid: (heads / HEADS, ceil(rows_max / ROWS), splits). A workgroup of 32 lanes serves ROWS
-// rows x HEADS heads that share a KV head: a key is read once for all of them. Tiles of 32
+// Grid: (heads / HEADS, ceil(rows_max / ROWS), splits). A workgroup of LANES, 32 or 64, serves ROWS
+// rows x HEADS heads that share a KV head: a key is read once for all of them. Tiles of LANES
 // tokens: (1) lane = token: q k for every query; (2) running maximum and sum over the tile;
-// (3) lane = pair of dimensions: the tile's values are added. Rows of a tile of rows that
+// (3) lane = pairs of dimensions, or one: the tile's values are added. Rows of a tile of rows that
 // belong to another sequence take another pass.
 // Order of additions: q k along HEAD_DIM; the sum and the values token by token. f32
 // throughout, each step an fma or rounded by itself, never contracted otherwise, so that it
@@ -22,12 +22,15 @@
 // s, and without splits the runs are merged here: the same to the bit, whatever the batch.
 // Bytes moved: keys and values once for every ROWS x HEADS queries that see them. Operations: 4 HEAD_DIM for each
 // query and key.
+// LANES: 64 where subgroups have no fewer (GCN, CDNA), of which 32 would leave half idle: 1.2 to 1.9 times fewer issue cycles
+// there by AMD's compiler (Vega, Polaris), in as many registers or more (at 8 queries of 128 elements of q8_0 128 for 84).
 // Bound: on paper (bench/results/static-attention.csv: what AMD's compiler makes of it, against clocks and bandwidths)
-// the memory, for decoding from f16 pages without GQA on every card, by 2.0 to 12.4 times, and for all of it on RDNA 3
-// and 4; for 8 queries of q8_0 pages the instructions, by 1.5 to 4.5 times, on older ones.
-// Lost, on paper: to ask for subgroups of 32 on RDNA 1 and 2, where Mesa 22.3 takes 64 of which half are idle. Half the
-// issue cycles, but at 8 queries of 128 dimensions 256 registers and 4 waves in place of 84 and 12: by the compiler's own
-// estimate 1.4 times as long, and for one query 0.77 times. Mesa 25.0.7 takes 32 by itself (seen on RDNA 3).
+// the memory, for decoding from f16 pages without GQA on every card, by 2.3 to 12.4 times, and for all of it on RDNA 3
+// and 4; for 8 queries of q8_0 pages the instructions, by 1.4 to 3.5 times, on older ones.
+// Lost, on paper: to ask for subgroups of 32 on RDNA 1 and 2, where Mesa 22.3 takes 64 of which half are idle (hardware may
+// skip that half). Half the issue cycles, but at 8 queries of 128 dimensions 256 registers and 4 waves in place of 80 and 12: by
+// the compiler's own estimate 1.4 times as long, and for one query 0.77 times. Mesa 25.0.7 takes 32 by itself (RDNA 2 to 4);
+// 64 lanes would be 1.0 to 1.5 times as many issue cycles there, with twice the waves.
 // Reference: ref_attention() in src/verify/ref_attention.h, in double over what the pages hold. Tolerance: 1e-6
 // of the magnitudes that ref_attention_reach() in tests/ref/attention.h sums, of which 2.3e-7 was the worst
 // seen, and exp() may err by 3 + 2 |x| ulp, 1.8e-7 and more of a weight. Against keys and values that were not
@@ -41,9 +44,9 @@
 #include "push_attention.h"
 #include "softmax_part.glsl"
 
-#define LANES 32u
-#define PARTS 4u                   // of a tile's tokens, to find the maximum of; at most 32 / QUERIES
-layout(local_size_x = 32) in;
+#define PARTS 4u                   // of a tile's tokens, to find the maximum of; at most LANES / QUERIES
+layout(local_size_x_id = PM_SPEC_LOCAL_X) in;
+layout(constant_id = PM_SPEC_LOCAL_X) const uint LANES = 32; // 32 or 64
 layout(constant_id = PM_SPEC_ATTENTION_HEAD_DIM) const uint HEAD_DIM = 64;
 layout(constant_id = PM_SPEC_ATTENTION_ROWS) const uint ROWS = 1;
 layout(constant_id = PM_SPEC_ATTENTION_HEADS) const uint HEADS = 1;
@@ -57,7 +60,8 @@ layout(constant_id = PM_SPEC_ATTENTION_RUN) const uint RUN = 0;
 
 const uint QUERIES = ROWS * HEADS;
 const uint QUADS = HEAD_DIM / 4;   // vec4s of a head
-const uint PAIRS = (HEAD_DIM / 2 + LANES - 1) / LANES; // pairs of dimensions of a lane
+const bool SINGLE = HEAD_DIM <= LANES; // a lane has one dimension, else pairs
+const uint DIMS = SINGLE ? 1 : (HEAD_DIM / 2 + LANES - 1) / LANES * 2; // of a lane
 
 shared vec4 q_shared[QUERIES * QUADS];
 shared float weight_shared[QUERIES * LANES];
@@ -144,6 +148,43 @@ vec2 value_pair(U32In v_head, uint t, uint j, uint pair)
 #endif
 }
 
+// Value d alone, of the same.
+float value_single(U32In v_head, uint t, uint j, uint d)
+{
+#if defined(KV_F32)
+    return uintBitsToFloat(v_head.v[t * HEAD_DIM + d]);
+#elif defined(KV_F16)
+    return unpackHalf2x16(v_head.v[t * (HEAD_DIM / 2) + d / 2] >> (d % 2 * 16)).x;
+#else
+    const float scale = v_scale_shared[d / KV_BLOCK * LANES + j];
+#ifdef KV_Q8_0
+    return scale * signed_byte(v_head.v[t * (HEAD_DIM / 4) + d / 4], int(d % 4));
+#else
+    const uint word = v_head.v[t * (HEAD_DIM / 8) + d / 8] >> (d / 2 % 2 * 16 + d / 4 % 2 * 4 + d % 2 * 8);
+    return scale * (float(word & 15u) - 8.0);
+#endif
+#endif
+}
+
+// The lane's dimensions, from pairs or single ones; 0 past HEAD_DIM.
+void values_of(U32In v_head, uint t, uint j, uint lane, out float value[DIMS])
+{
+    if (SINGLE)
+        value[0] = lane < HEAD_DIM ? value_single(v_head, t, j, lane) : 0.0;
+    [[unroll]] for (uint k = 0; k < DIMS / 2; k++) {
+        const uint pair = k * LANES + lane;
+        const vec2 both = pair < HEAD_DIM / 2 ? value_pair(v_head, t, j, pair) : vec2(0.0);
+        value[2 * k] = both.x;
+        value[2 * k + 1] = both.y;
+    }
+}
+
+// The k-th dimension of a lane; past HEAD_DIM: none.
+uint dim_of(uint k, uint lane)
+{
+    return SINGLE ? lane : 2 * (k / 2 * LANES + lane) + k % 2;
+}
+
 // One pass over the tiles for rows first .. first + count - 1, all of sequence s.
 void attend(uint s, uint first, uint count)
 {
@@ -165,15 +206,15 @@ void attend(uint s, uint first, uint count)
 
     float most[QUERIES];                           // of a run
     precise float total[QUERIES];
-    precise vec2 sum[QUERIES * PAIRS];
+    precise float sum[QUERIES * DIMS];
     float all_most[QUERIES], all_total[QUERIES];   // of the runs merged so far
-    vec2 all_sum[QUERIES * PAIRS];
+    float all_sum[QUERIES * DIMS];
     [[unroll]] for (uint i = 0; i < QUERIES; i++) {
         most[i] = all_most[i] = LOWEST;
         total[i] = all_total[i] = 0.0;
     }
-    [[unroll]] for (uint i = 0; i < QUERIES * PAIRS; i++)
-        sum[i] = all_sum[i] = vec2(0.0);
+    [[unroll]] for (uint i = 0; i < QUERIES * DIMS; i++)
+        sum[i] = all_sum[i] = 0.0;
 
     // Tiles that any of the rows sees, and this split's share of them.
     const uint key_end = past + first + count;
@@ -196,8 +237,8 @@ void attend(uint s, uint first, uint count)
                 most[i] = LOWEST;
                 total[i] = 0.0;
             }
-            [[unroll]] for (uint i = 0; i < QUERIES * PAIRS; i++)
-                sum[i] = vec2(0.0);
+            [[unroll]] for (uint i = 0; i < QUERIES * DIMS; i++)
+                sum[i] = 0.0;
         }
         for (; tile < run_end; tile++) {
             const uint token = tile * LANES + lane;
@@ -236,8 +277,8 @@ void attend(uint s, uint first, uint count)
             barrier();
             [[unroll]] for (uint i = 0; i < QUERIES; i++) {
                 total[i] *= fade[i];
-                [[unroll]] for (uint j = 0; j < PAIRS; j++)
-                    sum[i * PAIRS + j] *= fade[i];
+                [[unroll]] for (uint k = 0; k < DIMS; k++)
+                    sum[i * DIMS + k] *= fade[i];
             }
             const uint tokens = min(LANES, key_end - tile * LANES);
             for (uint begin = 0; begin < tokens; begin += PAGE) {
@@ -245,16 +286,13 @@ void attend(uint s, uint first, uint count)
                 U32In v_head = U32In(advance(page, v_offset(kv_head), 1u));
                 const uint end = min(tokens, begin + PAGE);
                 for (uint j = begin; j < end; j++) {
-                    vec2 value[PAIRS];
-                    [[unroll]] for (uint k = 0; k < PAIRS; k++) {
-                        const uint pair = k * LANES + lane;
-                        value[k] = pair < HEAD_DIM / 2 ? value_pair(v_head, j - begin, j, pair) : vec2(0.0);
-                    }
+                    float value[DIMS];
+                    values_of(v_head, j - begin, j, lane, value);
                     [[unroll]] for (uint i = 0; i < QUERIES; i++) {
                         const float weight = weight_shared[i * LANES + j];
                         total[i] += weight;
-                        [[unroll]] for (uint k = 0; k < PAIRS; k++)
-                            sum[i * PAIRS + k] = fma(vec2(weight), value[k], sum[i * PAIRS + k]);
+                        [[unroll]] for (uint k = 0; k < DIMS; k++)
+                            sum[i * DIMS + k] = fma(weight, value[k], sum[i * DIMS + k]);
                     }
                 }
             }
@@ -266,11 +304,8 @@ void attend(uint s, uint first, uint count)
                 const float fade_all = fade_of(all_most[i], now), fade_run = fade_of(most[i], now);
                 all_most[i] = now;
                 all_total[i] = merged(all_total[i], fade_all, total[i], fade_run);
-                [[unroll]] for (uint k = 0; k < PAIRS; k++) {
-                    const uint at = i * PAIRS + k;
-                    all_sum[at] = vec2(merged(all_sum[at].x, fade_all, sum[at].x, fade_run),
-                                       merged(all_sum[at].y, fade_all, sum[at].y, fade_run));
-                }
+                [[unroll]] for (uint k = 0; k < DIMS; k++)
+                    all_sum[i * DIMS + k] = merged(all_sum[i * DIMS + k], fade_all, sum[i * DIMS + k], fade_run);
             }
         }
     }
@@ -279,7 +314,7 @@ void attend(uint s, uint first, uint count)
             most[i] = all_most[i];
             total[i] = all_total[i];
         }
-        [[unroll]] for (uint i = 0; i < QUERIES * PAIRS; i++)
+        [[unroll]] for (uint i = 0; i < QUERIES * DIMS; i++)
             sum[i] = all_sum[i];
     }
 
@@ -288,13 +323,9 @@ void attend(uint s, uint first, uint count)
         if (r < count) { // no continue, and no loop in here: Mesa 22.3 would leave this loop rolled, and the sums in memory
             if (p.splits == 1) {
                 F32Out to_row = F32Out(advance(p.out_, first + r, p.out_stride * 4u));
-                [[unroll]] for (uint k = 0; k < PAIRS; k++) {
-                    const uint d = 2 * (k * LANES + lane);
-                    if (d < HEAD_DIM) {
-                        to_row.v[h * HEAD_DIM + d] = sum[i * PAIRS + k].x / total[i];
-                        to_row.v[h * HEAD_DIM + d + 1] = sum[i * PAIRS + k].y / total[i];
-                    }
-                }
+                [[unroll]] for (uint k = 0; k < DIMS; k++)
+                    if (dim_of(k, lane) < HEAD_DIM)
+                        to_row.v[h * HEAD_DIM + dim_of(k, lane)] = sum[i * DIMS + k] / total[i];
             } else {
                 F32Out part = F32Out(advance(advance(p.scratch, first + r, p.heads * p.splits * (HEAD_DIM + 2) * 4u),
                                              h * p.splits + gl_WorkGroupID.z, (HEAD_DIM + 2) * 4u));
@@ -302,13 +333,9 @@ void attend(uint s, uint first, uint count)
                     part.v[0] = total[i];
                     part.v[1] = most[i];
                 }
-                [[unroll]] for (uint k = 0; k < PAIRS; k++) {
-                    const uint d = 2 * (k * LANES + lane);
-                    if (d < HEAD_DIM) {
-                        part.v[2 + d] = sum[i * PAIRS + k].x;
-                        part.v[3 + d] = sum[i * PAIRS + k].y;
-                    }
-                }
+                [[unroll]] for (uint k = 0; k < DIMS; k++)
+                    if (dim_of(k, lane) < HEAD_DIM)
+                        part.v[2 + dim_of(k, lane)] = sum[i * DIMS + k];
             }
         }
     }

@@ -9,22 +9,28 @@
 #include "push_attention.h"
 
 #define QUERIES_MAX 8u             /* rows x heads of one workgroup */
-#define TILE 32u                   /* tokens, as in attention.comp */
+#define LANES 32u                  /* of a workgroup of attention.comp, and tokens of its tile */
+#define LANES_WIDE 64u             /* the same, for subgroups of 64 */
+#define TILE 32u                   /* tokens, of the other kernels */
 #define PARTS 4u                   /* as there */
 #define SPLITS_MAX 32u
 #define COOPMAT_ROWS_MIN 16u       /* of a sequence: below, a tile of matrices is mostly empty */
 #define GROUPS_WANTED 512u         /* workgroups that fill a wide device */
 #define RUN_LEAST 8u               /* tiles of a run, where sums are cut into runs */
 
-/* The first three run the same shader and need nothing but the floor. TEXELS, for CPU drivers, serves rows
- * that decode and prompts alike, in an order of additions of its own. */
-enum { DECODE, SPLIT, PREFILL, PREFILL_COOPMAT, TEXELS, VARIANTS };
+/* The first six run the same shader and need nothing but the floor; with as many lanes they add in the same order. TEXELS,
+ * for CPU drivers, serves rows that decode and prompts alike, in an order of additions of its own. */
+enum { DECODE, SPLIT, PREFILL, DECODE_WIDE, SPLIT_WIDE, PREFILL_WIDE, PREFILL_COOPMAT, TEXELS, VARIANTS };
+#define WIDE DECODE_WIDE           /* less the same of LANES */
 static const struct {
     const char *name, *text, *needs;
 } variants[VARIANTS] = {
     [DECODE] = {"decode", "a row at a time, with the heads that share keys", "nothing optional"},
     [SPLIT] = {"split", "as decode, a row's pages over several workgroups, for wide devices", "nothing optional"},
     [PREFILL] = {"prefill", "several rows of a prompt share keys", "nothing optional"},
+    [DECODE_WIDE] = {"decode64", "as decode, by 64 lanes, for subgroups of as many", "nothing optional"},
+    [SPLIT_WIDE] = {"split64", "as split, by 64 lanes", "nothing optional"},
+    [PREFILL_WIDE] = {"prefill64", "as prefill, by 64 lanes", "nothing optional"},
     [PREFILL_COOPMAT] = {"prefill_coopmat", "rows of a prompt on KHR cooperative matrices of f16",
                          "KHR cooperative matrices, and pages of f16"},
     [TEXELS] = {"texels", "buffer textures, q passed round by 8 lanes, for CPUs",
@@ -46,8 +52,9 @@ const char *pm_attention_variant_needs(uint32_t index)
     return index < VARIANTS ? variants[index].needs : NULL;
 }
 
-/* How a variant cuts the work. */
+/* How a variant of attention.comp cuts the work. */
 typedef struct shape {
+    uint32_t lanes;                /* of one workgroup, and tokens of a tile */
     uint32_t rows, heads;          /* of one workgroup */
     uint32_t splits;
     uint32_t run;                  /* tiles summed apart from the others; 0 = as the splits cut */
@@ -71,12 +78,12 @@ static const pm_choice *chosen(const pm_vk_caps *caps, const pm_attention *a)
 }
 
 /* a's own, else as many as were found best, else by shape. */
-static uint32_t splits_of(const pm_vk_caps *caps, const pm_attention *a, uint64_t groups)
+static uint32_t splits_of(const pm_vk_caps *caps, const pm_attention *a, uint32_t variant, uint32_t lanes, uint64_t groups)
 {
-    const uint32_t most = pm_div_up(a->kv_len_max, 2 * TILE);
+    const uint32_t most = pm_div_up(a->kv_len_max, 2 * lanes);
     const pm_choice *choice = chosen(caps, a);
     uint32_t splits = a->splits;
-    if (splits == 0 && choice != NULL && choice->variant == SPLIT)
+    if (splits == 0 && choice != NULL && choice->variant == variant)
         splits = choice->splits;
     splits = splits > 0 ? splits : (uint32_t)(GROUPS_WANTED / groups);
     splits = splits > SPLITS_MAX ? SPLITS_MAX : splits;
@@ -98,12 +105,12 @@ static uint64_t turns_of(const pm_attention *a, const shape *s)
     const uint32_t page = a->layout.page_tokens, quads = a->layout.head_dim / 4;
     const uint32_t pieces = a->layout.head_dim / pm_kv_piece_elements(a->layout.type);
     const uint64_t seen = a->window > 0 && a->window < a->kv_len_max ? (uint64_t)a->window + s->rows : a->kv_len_max;
-    const uint64_t tiles = seen / TILE + 2, passes = s->rows < a->seqs_max ? s->rows : a->seqs_max;
+    const uint64_t tiles = seen / s->lanes + 2, passes = s->rows < a->seqs_max ? s->rows : a->seqs_max;
     const uint64_t share = s->splits == 1 ? tiles : s->run > 0 ? s->run : tiles / s->splits + 1;
     const uint64_t runs = s->run > 0 ? share / s->run + 2 : 1;
-    const uint64_t tile = 1 + (TILE / PARTS + 1) + (pieces + 1) + (TILE / page + 1) +
-                          TILE / page * (page + 1);
-    const uint64_t around = (uint64_t)s->rows * s->heads * quads / TILE + pad_turns_of(a, s->rows, TILE) + 4;
+    const uint64_t tile = 1 + (s->lanes / PARTS + 1) + (pieces + 1) + (s->lanes / page + 1) +
+                          s->lanes / page * (page + 1);
+    const uint64_t around = (uint64_t)s->rows * s->heads * quads / s->lanes + pad_turns_of(a, s->rows, s->lanes) + 4;
     return passes * (share * tile + runs + around) + 1;
 }
 
@@ -111,14 +118,14 @@ static uint64_t turns_of(const pm_attention *a, const shape *s)
  * runs are given; else, and where one row is too much, splits. False: not even so. */
 static bool keep_to_loops(const pm_vk_caps *caps, const pm_attention *a, shape *s)
 {
-    const uint32_t tiles = pm_div_up(a->kv_len_max, TILE), rows = s->rows;
+    const uint32_t tiles = pm_div_up(a->kv_len_max, s->lanes), rows = s->rows;
     while (s->run > 0 && s->rows > 1 && !pm_loops_fit(caps, turns_of(a, s)))
         s->rows /= 2;
     if (pm_loops_fit(caps, turns_of(a, s)))
         return true;
     for (s->rows = rows; s->rows >= 1; s->rows /= 2)
         for (uint32_t splits = s->splits; splits <= SPLITS_MAX; splits *= 2) {
-            const shape tried = {s->rows, s->heads, s->run > 0 ? pm_div_up(tiles, s->run) : splits, s->run};
+            const shape tried = {s->lanes, s->rows, s->heads, s->run > 0 ? pm_div_up(tiles, s->run) : splits, s->run};
             if (!pm_loops_fit(caps, turns_of(a, &tried)))
                 continue;
             *s = tried;
@@ -131,9 +138,10 @@ static bool keep_to_loops(const pm_vk_caps *caps, const pm_attention *a, shape *
 /* *whole: false where the driver would end loops too soon. */
 static shape shape_with(const pm_vk_caps *caps, const pm_attention *a, uint32_t variant, bool *whole)
 {
-    const uint32_t group = a->heads / a->layout.kv_heads, tiles = pm_div_up(a->kv_len_max, TILE);
-    shape s = {.rows = 1, .heads = divisor(group, QUERIES_MAX), .splits = 1};
-    if (variant == PREFILL) {
+    const uint32_t group = a->heads / a->layout.kv_heads, kind = variant % WIDE;
+    shape s = {.lanes = variant < WIDE ? LANES : LANES_WIDE, .rows = 1, .heads = divisor(group, QUERIES_MAX), .splits = 1};
+    const uint32_t tiles = pm_div_up(a->kv_len_max, s.lanes);
+    if (kind == PREFILL) {
         s.heads = divisor(group, 2);
         s.rows = QUERIES_MAX / s.heads;
     }
@@ -141,18 +149,18 @@ static shape shape_with(const pm_vk_caps *caps, const pm_attention *a, uint32_t 
         s.run = pm_div_up(tiles, SPLITS_MAX);
         s.run = s.run < RUN_LEAST ? RUN_LEAST : s.run;
     }
-    if (variant == SPLIT)
+    if (kind == SPLIT)
         s.splits = a->deterministic ? pm_div_up(tiles, s.run)
-                                    : splits_of(caps, a, (uint64_t)a->heads / s.heads * a->rows_max);
+                                    : splits_of(caps, a, variant, s.lanes, (uint64_t)a->heads / s.heads * a->rows_max);
     *whole = keep_to_loops(caps, a, &s);
     return s;
 }
 
 /* As attention.comp declares it; PARTS of a tile's tokens for the maximum. */
-static uint32_t shared_bytes(const pm_attention *a, uint32_t queries)
+static uint32_t shared_bytes(const pm_attention *a, const shape *s)
 {
-    const uint32_t scales = pm_kv_type_has_scales(a->layout.type) ? a->layout.head_dim / PM_KV_BLOCK * TILE * 4 : 0;
-    return queries * (a->layout.head_dim + TILE + PARTS) * 4 + scales;
+    const uint32_t scales = pm_kv_type_has_scales(a->layout.type) ? a->layout.head_dim / PM_KV_BLOCK * s->lanes * 4 : 0;
+    return s->rows * s->heads * (a->layout.head_dim + s->lanes + PARTS) * 4 + scales;
 }
 
 static const char *whole_heads(const pm_attention *a)
@@ -183,17 +191,17 @@ static const char *cut_plain(const pm_vk_caps *caps, const pm_attention *a, uint
     const shape s = shape_with(caps, a, variant, &whole);
     if (!whole)
         return "a shorter context: " PM_LOOPS_LACK;
-    if (caps->shared_bytes < shared_bytes(a, s.rows * s.heads))
+    if (caps->shared_bytes < shared_bytes(a, &s))
         return "more shared memory";
     *out = (pm_attention_cut){
         .rows = s.rows,
         .heads = s.heads,
         .splits = s.splits,
         .key = {.module = modules[a->layout.type].plain,
-                .spec_count = 5,
-                .spec = {{PM_SPEC_ATTENTION_HEAD_DIM, a->layout.head_dim}, {PM_SPEC_ATTENTION_ROWS, s.rows},
-                         {PM_SPEC_ATTENTION_HEADS, s.heads}, {PM_SPEC_ATTENTION_PAGE, a->layout.page_tokens},
-                         {PM_SPEC_ATTENTION_RUN, s.run}}},
+                .spec_count = 6,
+                .spec = {{PM_SPEC_LOCAL_X, s.lanes}, {PM_SPEC_ATTENTION_HEAD_DIM, a->layout.head_dim},
+                         {PM_SPEC_ATTENTION_ROWS, s.rows}, {PM_SPEC_ATTENTION_HEADS, s.heads},
+                         {PM_SPEC_ATTENTION_PAGE, a->layout.page_tokens}, {PM_SPEC_ATTENTION_RUN, s.run}}},
     };
     return NULL;
 }
@@ -270,21 +278,32 @@ bool pm_attention_variant_fits(uint32_t index, const pm_vk_caps *caps, const pm_
     return index < VARIANTS && pm_attention_variant_lacks(index, caps, a) == NULL;
 }
 
+/* Whether all that run attention.comp have 64 lanes: where subgroups have no fewer, 32 would leave half of one idle. One
+ * that is off takes the others with it, whose order of additions differs. */
+static bool is_wide(const pm_vk_caps *caps, const pm_attention *a)
+{
+    bool wide = caps->subgroup_min >= LANES_WIDE;
+    for (uint32_t v = WIDE; v < 2 * WIDE; v++)
+        wide = wide && pm_attention_variant_fits(v, caps, a) && !pm_variant_is_off(caps, PM_VARIANTS_ATTENTION, a->layout.type, v);
+    return wide;
+}
+
 /* Rows that decode read their KV alone; prompt rows share it. A split pays where one
  * workgroup for each row and KV head does not fill the device. */
 static uint32_t best_of(const pm_vk_caps *caps, const pm_attention *a)
 {
+    const uint32_t wide = is_wide(caps, a) ? WIDE : 0;
     if (caps->is_cpu && pm_attention_variant_fits(TEXELS, caps, a))
         return TEXELS;
     if (a->rows_per_seq_max >= COOPMAT_ROWS_MIN && !caps->is_cpu && pm_attention_variant_fits(PREFILL_COOPMAT, caps, a))
         return PREFILL_COOPMAT;
     if (a->rows_per_seq_max > 1)
-        return PREFILL;
+        return PREFILL + wide;
     pm_attention_cut split;
-    if (caps->is_cpu || cut_of(SPLIT, caps, a, &split) != NULL)
-        return DECODE;
+    if (caps->is_cpu || cut_of(SPLIT + wide, caps, a, &split) != NULL)
+        return DECODE + wide;
     const uint64_t groups = (uint64_t)a->heads / split.heads * a->rows_max;
-    return split.splits > 1 && groups <= GROUPS_WANTED / 2 ? SPLIT : DECODE;
+    return (split.splits > 1 && groups <= GROUPS_WANTED / 2 ? SPLIT : DECODE) + wide;
 }
 
 /* What was found best, else the best, else the first that is not off: all serve any batch. */

@@ -35,8 +35,10 @@ static pm_attention attention_of(uint32_t head_dim, uint32_t group, uint32_t row
         .scale = 1.0f};
 }
 
-static uint32_t variant_of(const char *name)
+/* Without splits, which leave its code as it is. */
+static uint32_t variant_of(const pm_vk_caps *caps, uint32_t rows)
 {
+    const char *name = caps->subgroup_min < 64 ? rows > 1 ? "prefill" : "decode" : rows > 1 ? "prefill64" : "decode64";
     uint32_t i = 0;
     while (strcmp(pm_attention_variant(i), name) != 0)
         i++;
@@ -52,7 +54,7 @@ static int print(pm_vk_device *device)
     uint32_t count, lanes;
     if (pm_vk_pipeline_statistics(device, 0, list, &count, &lanes) != PM_OK)
         return fail();
-    printf("lanes %u\n", lanes);
+    printf("lanes %u\nworkgroup %u\n", lanes, pm_vk_pipeline_key_at(device, 0)->spec[0].value); /* PM_SPEC_LOCAL_X */
     for (size_t w = 0; w < sizeof(wanted) / sizeof(wanted[0]); w++)
         for (uint32_t i = 0; i < count; i++)
             if (strcmp(list[i].name, wanted[w].radv) == 0)
@@ -71,11 +73,11 @@ int main(int argc, char **argv)
     const uint32_t rows = (uint32_t)atoi(argv[3]);
     const pm_attention a = attention_of((uint32_t)atoi(argv[1]), (uint32_t)atoi(argv[2]), rows,
                                         strcmp(argv[4], "f16") == 0 ? PM_KV_F16 : PM_KV_Q8_0);
-    const uint32_t variant = variant_of(rows > 1 ? "prefill" : "decode");
     if (pm_vk_device_open_measured(NULL, &device) != PM_OK) {
         printf("skipped: %s\n", pm_error_message());
         return SKIP;
     }
+    const uint32_t variant = variant_of(pm_vk_device_caps(device), rows);
     if (pm_vk_recorder_create(device, &recorder) != PM_OK || pm_attention_record_variant(recorder, &a, variant) != PM_OK ||
         pm_vk_pipelines_build(device, NULL, NULL) != PM_OK)
         return fail();

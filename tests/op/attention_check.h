@@ -33,7 +33,8 @@ float *attention_run(const attention_case *c, const attention_data *d, uint32_t 
 /* A variant that computes in f16. */
 bool attention_is_half(uint32_t variant);
 
-/* Variants of one order of additions agree to the bit: 1 is that of texels, 0 of all others. */
+/* Variants of one order of additions agree to the bit: 1 is that of texels, 2 of 64 lanes, 0 of all others. */
+#define ATTENTION_ORDERS 3
 uint32_t attention_order(uint32_t variant);
 
 /* False where the device or the case lacks what the variant needs, which is then refused and counted. */
