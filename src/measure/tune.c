@@ -271,7 +271,7 @@ pm_result pm_tune_measure(pm_vk_device *device, const pm_tune_model *model, cons
                  .context = context, .choices = choices, .summary = summary, .start_ns = pm_clock_ns()};
     pm_assert(t->caps->choices == NULL);
     t->end_ns = t->start_ns + (uint64_t)(seconds * (1e9 * MEASURED)); /* what runs then has to end */
-    pm_result result = pm_presets_append(pm_vk_device_info(device)->driver, t->caps, &presets);
+    pm_result result = pm_presets_append(pm_vk_device_info(device), t->caps, &presets);
     pm_vk_device_choose(device, &presets);
     if (result == PM_OK)
         result = run(t);

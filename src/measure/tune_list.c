@@ -6,7 +6,7 @@
 
 static pm_result tell(const pm_vk_device *device, const pm_choices *choices, pm_tune_list_sink *sink, void *context)
 {
-    const char *family = pm_preset_family(pm_vk_device_info(device)->driver, pm_vk_device_caps(device));
+    const char *family = pm_preset_family(pm_vk_device_info(device), pm_vk_device_caps(device));
     bool more = true;
     for (uint32_t i = 0; i < choices->count && more; i++) {
         const pm_choice *c = &choices->list[i];

@@ -289,16 +289,16 @@ static bool is_off(pm_env name)
 pm_result pm_choices_load(const pm_vk_device *device, pm_choices *out)
 {
     *out = (pm_choices){0};
-    const char *driver = pm_vk_device_info(device)->driver;
+    const pm_device_info *info = pm_vk_device_info(device);
     const pm_vk_caps *caps = pm_vk_device_caps(device);
     pm_result result = is_off(PM_ENV_TUNE) ? PM_OK : pm_choices_read(device, out);
     const uint32_t tuned = out->count;
     if (result == PM_OK && !is_off(PM_ENV_PRESETS))
-        result = pm_presets_append(driver, caps, out);
+        result = pm_presets_append(info, caps, out);
     if (tuned > 0)
         pm_log(PM_LOG_ENGINE, "%u choices of pumice tune", tuned);
     if (out->count > tuned)
-        pm_log(PM_LOG_ENGINE, "%u choices for %s", out->count - tuned, pm_preset_family(driver, caps));
+        pm_log(PM_LOG_ENGINE, "%u choices for %s", out->count - tuned, pm_preset_family(info, caps));
     if (result != PM_OK)
         pm_choices_finish(out);
     return result;
