@@ -13,6 +13,7 @@
 #   PUMICE_ROOT13=DIR    the cache (default: ~/.cache/pumice/root13, about 2 GB)
 #   PUMICE_MIRROR13=URL  a Debian mirror (default: the one that this host's apt uses)
 #   PUMICE_ASSETS=DIR    real models and vectors, as for tools/test.sh
+#   PUMICE_TEST_PEER=DIR llama.cpp's libraries (tests/oracle/setup.sh), which are then in /peer there
 #
 # Needs root (chroot, mounts) and, the first time, the network. Exits with 77 and the reason
 # where no root can be had: no rights, or no archive that gives the packages. Whatever else fails
@@ -190,6 +191,13 @@ if [ -d "$assets" ]; then
   mount -o remount,bind,ro "$root/assets"
 else
   echo "no assets at $assets: the tests that want them are skipped"
+fi
+
+if [ -d "${PUMICE_TEST_PEER:-}" ]; then
+  mkdir -p "$root/peer"
+  mount --bind "$PUMICE_TEST_PEER" "$root/peer"
+  mount -o remount,bind,ro "$root/peer"
+  PUMICE_TEST_PEER=/peer
 fi
 
 # What a caller may say to the tests: PUMICE_TEST_SEED, PUMICE_VALIDATE, PUMICE_VARIANT, ...

@@ -1,4 +1,4 @@
-/* llama_abi.h - what llama_bench.c and tests/oracle/llama_peer.c call of llama.cpp, as the ABI of v0.5.0 has it.
+/* llama_abi.h - what llama_bench.c, llama_kernels.c and tests/oracle/llama_peer.c call of llama.cpp, as the ABI of v0.5.0 has it.
  *
  * Its prebuilt libraries come without headers. Each struct is declared as far as it is read or written here, with
  * room for the rest, since the library copies no more than its own part of it; the defaults that the library itself
@@ -36,6 +36,12 @@ typedef struct llama_batch {
     int8_t *logits;
 } llama_batch;
 
+typedef struct ggml_init_params {
+    size_t bytes;
+    void *memory;
+    bool no_alloc;
+} ggml_init_params;
+
 typedef void llama_log(int level, const char *text, void *context);
 
 /* type, name, arguments */
@@ -61,7 +67,18 @@ typedef void llama_log(int level, const char *text, void *context);
     X(void *, ggml_backend_dev_get, (size_t))
 #define GGML_BASE_MAP(X)                                                            \
     X(const char *, ggml_backend_dev_name, (void *))                                \
-    X(const char *, ggml_backend_dev_description, (void *))
+    X(const char *, ggml_backend_dev_description, (void *))                         \
+    X(void *, ggml_backend_dev_init, (void *, const char *))                        \
+    X(void *, ggml_init, (ggml_init_params))                                        \
+    X(void *, ggml_new_tensor_2d, (void *, int, int64_t, int64_t))                  \
+    X(void *, ggml_new_tensor_4d, (void *, int, int64_t, int64_t, int64_t, int64_t)) \
+    X(void *, ggml_mul_mat, (void *, void *, void *))                               \
+    X(void *, ggml_flash_attn_ext, (void *, void *, void *, void *, void *, float, float, float)) \
+    X(void, ggml_flash_attn_ext_set_prec, (void *, int))                            \
+    X(void *, ggml_new_graph, (void *))                                             \
+    X(void, ggml_build_forward_expand, (void *, void *))                            \
+    X(void *, ggml_backend_alloc_ctx_tensors, (void *, void *))                     \
+    X(int, ggml_backend_graph_compute, (void *, void *))
 
 #define X(type, name, arguments) extern type(*name) arguments;
 LLAMA_MAP(X) GGML_MAP(X) GGML_BASE_MAP(X)
