@@ -33,6 +33,7 @@
 #define LANES 8u
 #define TILE 32u
 #define COLUMNS (TILE / LANES)     // of scores: tokens of a lane
+#define AHEAD 8u                   // tokens whose values are fetched before any is used
 layout(local_size_x = 8) in;
 layout(constant_id = PM_SPEC_ATTENTION_HEAD_DIM) const uint HEAD_DIM = 64;
 layout(constant_id = PM_SPEC_ATTENTION_ROWS) const uint ROWS = 1;
@@ -45,12 +46,19 @@ layout(set = 0, binding = 1) uniform samplerBuffer q;
 #define KV_HEAD_DIM HEAD_DIM
 #define KV_PAGE PAGE
 #include "kv.glsl"
+#ifdef KV_F32
+#define EIGHT_TEXELS 2u            // that hold eight elements, or more
+#else
+#define EIGHT_TEXELS 1u
+#endif
 
 const uint QUERIES = ROWS * HEADS;
 const uint QUADS = HEAD_DIM / 4;   // vec4s of a head
 const uint EIGHTS = HEAD_DIM / 8;
+const uint OWN = (QUADS + LANES - 1) / LANES; // quads of a query that a lane holds
 const uint PARTS = (EIGHTS + LANES - 1) / LANES; // eights of a lane
 const uint PAGES = TILE / PAGE;
+const bool UNROLLED = QUERIES * HEAD_DIM <= 512; // the loop over a tile's keys: past that compiling takes too long
 
 // Word i of a texel, i the same for all lanes or not.
 uint word_of(uvec4 texel, uint i)
@@ -59,21 +67,11 @@ uint word_of(uvec4 texel, uint i)
     return i < 2u ? low : high;
 }
 
-// Elements 8 i .. 8 i + 7, i < KV_PIECE / 8, of a piece of 8, 16 or 32.
-void eight_of(uvec4 bits, uint i, float scale, out vec4 value[2])
-{
-#if defined(KV_F16)
-    value[0] = vec4(unpackHalf2x16(bits.x), unpackHalf2x16(bits.y));
-    value[1] = vec4(unpackHalf2x16(bits.z), unpackHalf2x16(bits.w));
-#elif defined(KV_Q8_0)
-    value[0] = scale * signed_bytes(i == 0u ? bits.x : bits.z);
-    value[1] = scale * signed_bytes(i == 0u ? bits.y : bits.w);
-#elif defined(KV_Q4_0)
-    const uint codes = word_of(bits, i);
-    value[0] = scale * (unsigned_bytes(codes & 0x0f0f0f0fu) - 8.0);
-    value[1] = scale * (unsigned_bytes(codes >> 4 & 0x0f0f0f0fu) - 8.0);
-#endif
-}
+// Eight neighbouring elements of a token, as their page holds them.
+struct Eight {
+    uvec4 texel[EIGHT_TEXELS];
+    float scale;
+};
 
 // The f16 scales of block b of a token: of K, of V.
 vec2 scales_of(uint page, uint kv_head, uint b, uint token)
@@ -87,29 +85,52 @@ vec2 scales_of(uint page, uint kv_head, uint b, uint token)
 }
 
 // Elements 8 e .. 8 e + 7 of the key of a token of the page at texel `page`.
-void key_of(uint page, uint kv_head, uint e, uint token, out vec4 value[2])
+Eight key_of(uint page, uint kv_head, uint e, uint token)
 {
-    const uint from = page + k_offset(kv_head) / 16u + token;
-#ifdef KV_F32
-    [[unroll]] for (uint j = 0; j < 2; j++)
-        value[j] = uintBitsToFloat(texelFetch(kv, int(from + (2u * e + j) * PAGE)));
-#else
-    const uint pieces = KV_PIECE / 8u;
-    eight_of(texelFetch(kv, int(from + e / pieces * PAGE)), e % pieces, scales_of(page, kv_head, e / 4u, token).x, value);
-#endif
+    const uint from = page + k_offset(kv_head) / 16u + token, first = e * 8u / KV_PIECE;
+    Eight key;
+    [[unroll]] for (uint j = 0; j < EIGHT_TEXELS; j++)
+        key.texel[j] = texelFetch(kv, int(from + (first + j) * PAGE));
+    key.scale = scales_of(page, kv_head, e / 4u, token).x;
+    return key;
 }
 
 // The same of its value.
-void value_of(uint page, uint kv_head, uint e, uint token, out vec4 value[2])
+Eight value_of(uint page, uint kv_head, uint e, uint token)
 {
-    const uint from = page + v_offset(kv_head) / 16u + token * (HEAD_DIM / KV_PIECE);
-#ifdef KV_F32
-    [[unroll]] for (uint j = 0; j < 2; j++)
-        value[j] = uintBitsToFloat(texelFetch(kv, int(from + 2u * e + j)));
-#else
-    const uint pieces = KV_PIECE / 8u;
-    eight_of(texelFetch(kv, int(from + e / pieces)), e % pieces, scales_of(page, kv_head, e / 4u, token).y, value);
+    const uint from = page + v_offset(kv_head) / 16u + token * (HEAD_DIM / KV_PIECE), first = e * 8u / KV_PIECE;
+    Eight value;
+    [[unroll]] for (uint j = 0; j < EIGHT_TEXELS; j++)
+        value.texel[j] = texelFetch(kv, int(from + first + j));
+    value.scale = scales_of(page, kv_head, e / 4u, token).y;
+    return value;
+}
+
+// They as numbers.
+void numbers_of(Eight eight, uint e, out vec4 value[2])
+{
+    const uvec4 bits = eight.texel[0];
+#if defined(KV_F32)
+    value[0] = uintBitsToFloat(bits);
+    value[1] = uintBitsToFloat(eight.texel[1]);
+#elif defined(KV_F16)
+    value[0] = vec4(unpackHalf2x16(bits.x), unpackHalf2x16(bits.y));
+    value[1] = vec4(unpackHalf2x16(bits.z), unpackHalf2x16(bits.w));
+#elif defined(KV_Q8_0)
+    const bool high = (e & 1u) == 1u;
+    value[0] = eight.scale * signed_bytes(high ? bits.z : bits.x);
+    value[1] = eight.scale * signed_bytes(high ? bits.w : bits.y);
+#elif defined(KV_Q4_0)
+    const uint codes = word_of(bits, e & 3u);
+    value[0] = eight.scale * (unsigned_bytes(codes & 0x0f0f0f0fu) - 8.0);
+    value[1] = eight.scale * (unsigned_bytes(codes >> 4 & 0x0f0f0f0fu) - 8.0);
 #endif
+}
+
+// Quad `quad` of a query, scaled; past its last one the last.
+vec4 query_of(uint row, uint head, uint quad)
+{
+    return p.scale * texelFetch(q, int(row * (p.q_stride / 4u) + head * QUADS + min(quad, QUADS - 1)));
 }
 
 struct Sequence {
@@ -145,6 +166,11 @@ void attend(Sequence s, uint first, uint count)
     [[unroll]] for (uint i = 0; i < QUERIES * PARTS * 2; i++)
         sum[i] = vec4(0.0);
 
+    vec4 query[QUERIES * OWN];
+    [[unroll]] for (uint i = 0; i < QUERIES; i++)
+        [[unroll]] for (uint c = 0; c < OWN; c++)
+            query[i * OWN + c] = query_of(first + min(i / HEADS, count - 1), head + i % HEADS, c * LANES + lane);
+
     // Tiles that any of the rows sees.
     const uint key_end = past + first + count;
     const uint first_end = past + first + 1;
@@ -154,38 +180,45 @@ void attend(Sequence s, uint first, uint count)
     for (uint tile = key_begin / TILE; tile < tile_end; tile++) {
         const uint base = tile * TILE, key_last = key_end - 1;
         // Tokens behind the last repeat it: what lies there is no part of the sequence.
+        const uint own_page = table.v[min(base + lane * PAGE, key_last) / PAGE] * page_texels;
         uint page[PAGES];
         [[unroll]] for (uint i = 0; i < PAGES; i++)
-            page[i] = table.v[min(base + i * PAGE, key_last) / PAGE] * page_texels;
+            page[i] = subgroupShuffle(own_page, i);
 
         precise float score[QUERIES * COLUMNS];
         [[unroll]] for (uint i = 0; i < QUERIES * COLUMNS; i++)
             score[i] = 0.0;
-        for (uint c = 0; c < QUADS; c += LANES) {
-            vec4 key[COLUMNS * 8];
-            [[unroll]] for (uint g = 0; g < COLUMNS; g++) {
-                const uint token = min(base + g * LANES + lane, key_last);
-                const uint of = page[g * LANES / PAGE];
-                [[unroll]] for (uint e = 0; e < 4; e++) {
-                    vec4 eight[2] = vec4[2](vec4(0.0), vec4(0.0));
-                    if (QUADS % LANES == 0 || c / 2 + e < EIGHTS)
-                        key_of(of, kv_head, c / 2 + e, token % PAGE, eight);
-                    key[g * 8 + 2 * e] = eight[0];
-                    key[g * 8 + 2 * e + 1] = eight[1];
-                }
-            }
+        // A bound that is known to the host alone leaves it a loop.
+        [[unroll]] for (uint c = 0; c < (UNROLLED ? QUADS : min(QUADS, p.q_stride)); c += LANES) {
+            vec4 quad[QUERIES * 8];
             [[unroll]] for (uint i = 0; i < QUERIES; i++) {
-                const uint row = first + min(i / HEADS, count - 1);
-                const uint quad_at = min(c + lane, QUADS - 1);
-                const vec4 own = p.scale * texelFetch(q, int(row * (p.q_stride / 4u) + (head + i % HEADS) * QUADS + quad_at));
-                [[unroll]] for (uint j = 0; j < 8; j++) {
-                    const vec4 quad = subgroupShuffle(own, j);
-                    [[unroll]] for (uint g = 0; g < COLUMNS; g++) {
-                        const uint at = i * COLUMNS + g;
-                        score[at] = fma(key[g * 8 + j].x, quad.x, score[at]);
-                        score[at] = fma(key[g * 8 + j].y, quad.y, score[at]);
-                        score[at] = fma(key[g * 8 + j].z, quad.z, score[at]);
-                        score[at] = fma(key[g * 8 + j].w, quad.w, score[at]);
+                vec4 own;
+                if (UNROLLED)
+                    own = query[i * OWN + c / LANES];
+                else
+                    own = query_of(first + min(i / HEADS, count - 1), head + i % HEADS, c + lane);
+                [[unroll]] for (uint j = 0; j < 8; j++)
+                    quad[i * 8 + j] = subgroupShuffle(own, j);
+            }
+            [[unroll]] for (uint k = 0; k < 4; k++) {
+                const uint e = min(c / 2 + k, EIGHTS - 1);
+                Eight eight[COLUMNS];
+                vec4 key[COLUMNS * 2];
+                [[unroll]] for (uint g = 0; g < COLUMNS; g++)
+                    eight[g] = key_of(page[g * LANES / PAGE], kv_head, e, min(base + g * LANES + lane, key_last) % PAGE);
+                [[unroll]] for (uint g = 0; g < COLUMNS; g++) {
+                    vec4 value[2];
+                    numbers_of(eight[g], e, value);
+                    const bool is_there = QUADS % LANES == 0 || c / 2 + k < EIGHTS;
+                    key[2 * g] = is_there ? value[0] : vec4(0.0);
+                    key[2 * g + 1] = is_there ? value[1] : vec4(0.0);
+                }
+                [[unroll]] for (uint i = 0; i < QUERIES; i++) {
+                    [[unroll]] for (uint j = 0; j < 2; j++) {
+                        const vec4 by = quad[i * 8 + 2 * k + j];
+                        [[unroll]] for (uint d = 0; d < 4; d++)
+                            [[unroll]] for (uint g = 0; g < COLUMNS; g++)
+                                score[i * COLUMNS + g] = fma(key[2 * g + j][d], by[d], score[i * COLUMNS + g]);
                     }
                 }
             }
@@ -217,19 +250,25 @@ void attend(Sequence s, uint first, uint count)
 
         [[unroll]] for (uint k = 0; k < PARTS; k++) {
             const uint e = min(k * LANES + lane, EIGHTS - 1);
-            vec4 value[TILE * 2];
-            [[unroll]] for (uint t = 0; t < TILE; t++) {
-                vec4 eight[2];
-                value_of(page[t / PAGE], kv_head, e, min(base + t, key_last) % PAGE, eight);
-                value[2 * t] = eight[0];
-                value[2 * t + 1] = eight[1];
-            }
-            [[unroll]] for (uint i = 0; i < QUERIES; i++) {
-                const uint at = (i * PARTS + k) * 2;
-                [[unroll]] for (uint t = 0; t < TILE; t++) {
-                    const vec4 weight = vec4(subgroupShuffle(score[i * COLUMNS + t / LANES], t % LANES));
-                    sum[at] = fma(weight, value[2 * t], sum[at]);
-                    sum[at + 1] = fma(weight, value[2 * t + 1], sum[at + 1]);
+            [[unroll]] for (uint from = 0; from < TILE; from += AHEAD) {
+                Eight eight[AHEAD];
+                vec4 value[AHEAD * 2];
+                [[unroll]] for (uint t = 0; t < AHEAD; t++)
+                    eight[t] = value_of(page[(from + t) / PAGE], kv_head, e, min(base + from + t, key_last) % PAGE);
+                [[unroll]] for (uint t = 0; t < AHEAD; t++) {
+                    vec4 two[2];
+                    numbers_of(eight[t], e, two);
+                    value[2 * t] = two[0];
+                    value[2 * t + 1] = two[1];
+                }
+                [[unroll]] for (uint i = 0; i < QUERIES; i++) {
+                    const uint at = (i * PARTS + k) * 2;
+                    [[unroll]] for (uint t = 0; t < AHEAD; t++) {
+                        const uint of = from + t;
+                        const vec4 weight = vec4(subgroupShuffle(score[i * COLUMNS + of / LANES], of % LANES));
+                        sum[at] = fma(weight, value[2 * t], sum[at]);
+                        sum[at + 1] = fma(weight, value[2 * t + 1], sum[at + 1]);
+                    }
                 }
             }
         }
