@@ -19,12 +19,22 @@
 // Bytes moved: the weights once for every TOKENS rows, x once for every 32 outputs.
 // Operations: 2 rows n k. Of a block, 32 TOKENS products for each of ROWS vectors of weights stand against
 // one texel and 32 broadcasts for each of TOKENS, and 32 vectors of weights to decode for each of ROWS.
-// What Mesa 22.3 makes of a block of Q8_0, read from its code (vectors of 8, fma split): for each token 128
-// multiplications with weights from the stack, 128 additions, 48 shuffles, and a call for the texel of x, of
-// some 30 vector instructions; once, 9 such calls and 354 shifts and conversions. On four vector ports (AMD Zen 5,
-// 77 GFLOP/s of multiply-adds a thread as pumice bench measures, so at least 2.4 GHz) that is 250 cycles at 1
-// token and 1,530 at 16; measured, in cache, 420 and 1,930: 59 % and 79 % of what this code can do, 15 % and 53 % of
-// the multiply-adds. At one token the rest is latency, of texels and, out of cache, of memory.
+// What Mesa 22.3 (LLVM 15) makes of a block of Q8_0, read from its code, and what that takes on AMD Zen 4, with vectors
+// of 8; its four vector ports take multiplications on two, additions, shifts and conversions on the two others, shuffles
+// on one of each:
+//                                                              1 token       16 tokens
+//   calls for texels, of 54 instructions                            10              25
+//   instructions, those included                                 1,452           7,372
+//   loads, stores                                              229, 55      2,617, 229
+//   multiplications, additions                                132, 256    2,112, 2,176
+//   shuffles and moves of lanes                                    543           1,852
+//   cycles by the ports, if nothing waits                          247           1,565
+//   cycles by llvm-mca 19 (znver4), which knows what waits         494           2,695
+//   measured, in cache                                             444           2,570
+// So it is as fast as llvm-mca has it, 56 % and 61 % of the ports, 14 % and 40 % of the multiply-adds alone. A call alone
+// takes 12.8 cycles, 8 of them for 8 lanes' addresses, which leave the vector registers one by one.
+// With 1 token all rows' codes are read before any is used, and bytes become floats by weight_bits.glsl's
+// BYTES_IN_PLACE: 1.2 (Q8_0) to 1.35 times (Q4_0) as fast as without.
 // On a Xeon of AVX-512, 16 tokens, k 768: 75 % of the time in that block, 13 % in the calls for texels, 12 % in storing
 // the sums, where a store by address takes 10 ns a lane, as its 64 bytes of addresses go through the stack.
 // Up to FEW tokens the quads of x are held and the weights pass, else the other way round: what is held goes to
@@ -40,6 +50,7 @@
 // products: 1.24 times as fast at 16 tokens, 0.83 at 8;
 // UNIFORM on Mesa 25.0 (0.34 to 0.72 times as fast from 4 tokens on), with fma() (as fast: it is split), with
 // quads held for any number of TOKENS (0.7 times as fast at 16);
+// x of the next token fetched before a token's products (as fast at 16), of four tokens at once (0.93 times as fast);
 // a texel touched ahead of the block (1.4 times as long at 1 token: what the hardware fetches ahead is enough).
 // Reference and tolerance: as matmul.comp.
 #version 460
@@ -95,14 +106,18 @@ void main()
                 [[unroll]] for (uint j = 0; j < 8; j++)
                     quad[t * 8 + j] = quad_at(row, b, j, own);
             }
-            [[unroll]] for (uint r = 0; r < ROWS; r++) {
-                vec4 v[8];
-                vec2 scale;
-                load_block_unscaled(weight_row(gl_WorkGroupID.x, lane, r, p.group_pieces, p.group_scales), b, v, scale);
-                [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-                    float part = 0.0;
-                    [[unroll]] for (uint j = 0; j < 8; j++)
-                        add_unscaled(j, v[j], quad[t * 8 + j], scale, part, sum[r * TOKENS + t]);
+            [[unroll]] for (uint from = 0; from < ROWS; from += BLOCKS_HELD) {
+                Block block[BLOCKS_HELD];
+                float part[BLOCKS_HELD * TOKENS];
+                [[unroll]] for (uint h = 0; h < BLOCKS_HELD; h++)
+                    block[h] = block_of(weight_row(gl_WorkGroupID.x, lane, from + h, p.group_pieces, p.group_scales), b);
+                [[unroll]] for (uint j = 0; j < 8; j++) {
+                    [[unroll]] for (uint h = 0; h < BLOCKS_HELD; h++) {
+                        const vec4 v = quad_of_block(block[h], j);
+                        [[unroll]] for (uint t = 0; t < TOKENS; t++)
+                            add_unscaled(j, v, quad[t * 8 + j], block[h].scale, part[h * TOKENS + t],
+                                         sum[(from + h) * TOKENS + t]);
+                    }
                 }
             }
         } else {

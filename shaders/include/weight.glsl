@@ -12,6 +12,9 @@
 #ifndef WEIGHT_GLSL
 #define WEIGHT_GLSL
 #extension GL_EXT_control_flow_attributes : require
+#ifdef WEIGHT_TEXELS
+#define BYTES_IN_PLACE
+#endif
 #include "address.glsl"
 #include "weight_bits.glsl"
 
@@ -230,6 +233,46 @@ void load_block_unscaled(Weight weight, uint b, out vec4 v[8], out vec2 scale)
 #endif
     load_block(weight, b, v);
 }
+
+#ifdef WEIGHT_TEXELS
+// A block as it is read: as codes, if it has any. Of those as many as a lane has rows are read before any is used,
+// which hides how long a texel takes; 32 weights would be too much to hold.
+struct Block {
+#ifdef I8_BYTES
+#define BLOCKS_HELD WEIGHT_QUAD
+    uint q[8];
+    vec2 scale, offset;
+#else
+#define BLOCKS_HELD 1u
+    vec4 w[8];
+    vec2 scale;
+#endif
+};
+
+Block block_of(Weight weight, uint b)
+{
+    Block block;
+#ifdef I8_BYTES
+    load_block_i8(weight, b, block.q, block.scale, block.offset);
+#else
+    load_block(weight, b, block.w);
+    block.scale = vec2(1.0);
+#endif
+    return block;
+}
+
+// v[j] of load_block_unscaled().
+vec4 quad_of_block(Block block, uint j)
+{
+#ifdef I8_BYTES
+    if (WEIGHT_SCALES > 0)
+        return I8_BYTES(block.q[j]) - float(I8_BIAS);
+    return weights_of(block.q[j], I8_HALVES == 2 ? j / 4 : 0, block.scale, block.offset);
+#else
+    return block.w[j];
+#endif
+}
+#endif
 
 const uint WEIGHT_PART = WEIGHT_SCALES == 2 ? 4 : 8; // vec4s of v that share a scale
 
