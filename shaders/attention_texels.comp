@@ -30,6 +30,8 @@
 //   measured, in cache                                           2,510           6,990
 // That is 99 % and 80 % of what llvm-mca gives this code, 49 % and 51 % of the ports. A call alone takes 12.8 cycles, 8
 // of them for 8 lanes' addresses, which leave the vector registers one by one.
+// Out of cache a thread takes 0.14 ns for a byte of keys and values from 128 to 8,160 tokens of context (110M parameters, 12
+// heads, f16), and 0.08 in cache; pieces of 2 KiB from every 48 KiB, as a head's lie in its pages, cost 0.105 to read alone.
 // Texels are fetched in groups before any is decoded, so that sums do not wait for each call; the loop over a tile's keys
 // is unrolled, where that is not too much to compile; queries are held, and a tile's pages are one load. All that is
 // 1.16 (f32) to 2.0 times (q8_0, q4_0; f16 1.6) as fast as without with 1 query, 1.3 to 1.5 times with 8.
