@@ -33,8 +33,9 @@
 // Out of cache a thread takes 0.14 ns for a byte of keys and values from 128 to 8,160 tokens of context (110M parameters, 12
 // heads, f16), and 0.08 in cache; pieces of 2 KiB from every 48 KiB, as a head's lie in its pages, cost 0.105 to read alone.
 // Texels are fetched in groups before any is decoded, so that sums do not wait for each call; the loop over a tile's keys
-// is unrolled, where that is not too much to compile; queries are held, and a tile's pages are one load. All that is
-// 1.16 (f32) to 2.0 times (q8_0, q4_0; f16 1.6) as fast as without with 1 query, 1.3 to 1.5 times with 8.
+// is unrolled, where that pays (UNROLLED in attention.c); queries are held, and a tile's pages are one load. All that is
+// 1.16 (f32) to 2.0 times (q8_0, q4_0; f16 1.6) as fast as without with 1 query, 1.3 to 1.5 times with 8; on Mesa 26.1 1.05 to 1.2
+// times (f16).
 // Lost: each texel decoded and added at once (as slow as all of a tile decoded first: a sum waits for the one before);
 // a group's calls among the sums of the group before (within 2 %); 2 values at a time in place of 8 (6 % slower), 4, 16
 // or 32 (as fast); f16 widened by shifts, masks and a factor of 2^112 (3 to 6 % faster, but what is no number in f16
@@ -62,6 +63,7 @@ layout(constant_id = PM_SPEC_ATTENTION_HEAD_DIM) const uint HEAD_DIM = 64;
 layout(constant_id = PM_SPEC_ATTENTION_ROWS) const uint ROWS = 1;
 layout(constant_id = PM_SPEC_ATTENTION_HEADS) const uint HEADS = 1;
 layout(constant_id = PM_SPEC_ATTENTION_PAGE) const uint PAGE = 16; // divides TILE, a multiple of LANES
+layout(constant_id = PM_SPEC_ATTENTION_UNROLLED) const uint UNROLLED_MOST = 512;
 layout(set = 0, binding = 0) uniform usamplerBuffer kv;
 layout(set = 0, binding = 1) uniform samplerBuffer q;
 
@@ -81,7 +83,7 @@ const uint EIGHTS = HEAD_DIM / 8;
 const uint OWN = (QUADS + LANES - 1) / LANES; // quads of a query that a lane holds
 const uint PARTS = (EIGHTS + LANES - 1) / LANES; // eights of a lane
 const uint PAGES = TILE / PAGE;
-const bool UNROLLED = QUERIES * HEAD_DIM <= 512; // the loop over a tile's keys: past that compiling takes too long
+const bool UNROLLED = QUERIES * HEAD_DIM <= UNROLLED_MOST; // the loop over a tile's keys
 
 // Word i of a texel, i the same for all lanes or not.
 uint word_of(uvec4 texel, uint i)
