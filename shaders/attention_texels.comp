@@ -17,8 +17,8 @@
 // Operations: 4 HEAD_DIM for each query and key. Per tile and 32 dimensions of keys 16 to 32 texels are
 // decoded, and for each query 128 multiply-adds of vectors stand against 32 shuffles.
 // What Mesa 22.3 (LLVM 15) makes of a tile of f16 pages with heads of 64, read from its code, and what that takes on
-// AMD Zen 4, with vectors of 8; its four vector ports take multiplications on two, additions, shifts and conversions on
-// the two others, shuffles on one of each:
+// AMD Zen 4 (3.67 GHz), with vectors of 8; its four vector ports take multiplications on two, additions, shifts and
+// conversions on the two others, shuffles on one of each:
 //                                                              1 query   8 queries of a prompt
 //   calls for texels, of 54 instructions                            64              64
 //   instructions, those included                                 6,831          18,921
@@ -34,8 +34,8 @@
 // heads, f16), and 0.08 in cache; pieces of 2 KiB from every 48 KiB, as a head's lie in its pages, cost 0.105 to read alone.
 // Texels are fetched in groups before any is decoded, so that sums do not wait for each call; the loop over a tile's keys
 // is unrolled, where that pays (UNROLLED in attention.c); queries are held, and a tile's pages are one load. All that is
-// 1.16 (f32) to 2.0 times (q8_0, q4_0; f16 1.6) as fast as without with 1 query, 1.3 to 1.5 times with 8; on Mesa 26.1 1.05 to 1.2
-// times (f16).
+// 1.16 (f32) to 2.0 times (q8_0, q4_0; f16 1.6) as fast as without with 1 query, 1.3 to 1.5 times with 8; on Mesa 26.1
+// 1.05 to 1.2 times (f16).
 // Lost: each texel decoded and added at once (as slow as all of a tile decoded first: a sum waits for the one before);
 // a group's calls among the sums of the group before (within 2 %); 2 values at a time in place of 8 (6 % slower), 4, 16
 // or 32 (as fast); f16 widened by shifts, masks and a factor of 2^112 (3 to 6 % faster, but what is no number in f16
