@@ -34,7 +34,8 @@
 // So it is as fast as llvm-mca has it, 56 % and 61 % of the ports, 14 % and 40 % of the multiply-adds alone. A call alone
 // takes 12.8 cycles, 8 of them for 8 lanes' addresses, which leave the vector registers one by one.
 // With 1 token all rows' codes are read before any is used, and bytes become floats by weight_bits.glsl's
-// BYTES_IN_PLACE: 1.2 (Q8_0) to 1.35 times (Q4_0) as fast as without.
+// BYTES_IN_PLACE: 1.2 (Q8_0) to 1.35 times (Q4_0) as fast as without. On Mesa 26.1 a row is read at a time: with 1 token
+// 1.05 (Q5_0, Q6_K) to 1.3 times (Q8_0) as fast as before, where all rows at once are 0.85 to 1.2 times.
 // On a Xeon of AVX-512, 16 tokens, k 768: 75 % of the time in that block, 13 % in the calls for texels, 12 % in storing
 // the sums, where a store by address takes 10 ns a lane, as its 64 bytes of addresses go through the stack.
 // Up to FEW tokens the quads of x are held and the weights pass, else the other way round: what is held goes to
@@ -68,6 +69,8 @@ layout(local_size_x = 8) in;
 layout(constant_id = PM_SPEC_MATMUL_TOKENS) const uint TOKENS = 1;
 layout(constant_id = PM_SPEC_MATMUL_UNIFORM) const bool UNIFORM = false; // x is loaded by address
 layout(set = 0, binding = 2) uniform samplerBuffer x;
+
+const uint HELD = UNIFORM ? 1 : BLOCKS_HELD; // blocks of FEW tokens that are read before any is used
 
 // Lane's quad of block b of a row of x.
 vec4 quad_of(uint row, uint b)
@@ -106,13 +109,13 @@ void main()
                 [[unroll]] for (uint j = 0; j < 8; j++)
                     quad[t * 8 + j] = quad_at(row, b, j, own);
             }
-            [[unroll]] for (uint from = 0; from < ROWS; from += BLOCKS_HELD) {
-                Block block[BLOCKS_HELD];
-                float part[BLOCKS_HELD * TOKENS];
-                [[unroll]] for (uint h = 0; h < BLOCKS_HELD; h++)
+            [[unroll]] for (uint from = 0; from < ROWS; from += HELD) {
+                Block block[HELD];
+                float part[HELD * TOKENS];
+                [[unroll]] for (uint h = 0; h < HELD; h++)
                     block[h] = block_of(weight_row(gl_WorkGroupID.x, lane, from + h, p.group_pieces, p.group_scales), b);
                 [[unroll]] for (uint j = 0; j < 8; j++) {
-                    [[unroll]] for (uint h = 0; h < BLOCKS_HELD; h++) {
+                    [[unroll]] for (uint h = 0; h < HELD; h++) {
                         const vec4 v = quad_of_block(block[h], j);
                         [[unroll]] for (uint t = 0; t < TOKENS; t++)
                             add_unscaled(j, v, quad[t * 8 + j], block[h].scale, part[h * TOKENS + t],
