@@ -35,7 +35,7 @@
 // takes 12.8 cycles, 8 of them for 8 lanes' addresses, which leave the vector registers one by one.
 // With 1 token all rows' codes are read before any is used, and bytes become floats by weight_bits.glsl's
 // BYTES_IN_PLACE: 1.2 (Q8_0) to 1.35 times (Q4_0) as fast as without. On Mesa 26.1 a row is read at a time: with 1 token
-// 1.05 (Q5_0, Q6_K) to 1.3 times (Q8_0) as fast as before, where all rows at once are 0.85 to 1.2 times.
+// 1.04 (Q6_K) to 1.3 times (Q8_0) as fast as before, where all rows at once are 0.85 to 1.2 times.
 // On a Xeon of AVX-512, 16 tokens, k 768: 75 % of the time in that block, 13 % in the calls for texels, 12 % in storing
 // the sums, where a store by address takes 10 ns a lane, as its 64 bytes of addresses go through the stack.
 // Up to FEW tokens the quads of x are held and the weights pass, else the other way round: what is held goes to
