@@ -19,7 +19,7 @@
 // What Mesa 22.3 (LLVM 15) makes of a tile of f16 pages with heads of 64, read from its code, and what that takes on
 // AMD Zen 4 (3.67 GHz), with vectors of 8; its four vector ports take multiplications on two, additions, shifts and
 // conversions on the two others, shuffles on one of each:
-//                                                              1 query   8 queries of a prompt
+//                                                              1 query   8 queries of a prompt, all unrolled
 //   calls for texels, of 54 instructions                            64              64
 //   instructions, those included                                 6,831          18,921
 //   loads, stores                                           1,262, 324    4,440, 1,405
@@ -32,10 +32,12 @@
 // of them for 8 lanes' addresses, which leave the vector registers one by one.
 // Out of cache a thread takes 0.14 ns for a byte of keys and values from 128 to 8,160 tokens of context (110M parameters, 12
 // heads, f16), and 0.08 in cache; pieces of 2 KiB from every 48 KiB, as a head's lie in its pages, cost 0.105 to read alone.
-// Texels are fetched in groups before any is decoded, so that sums do not wait for each call; the loop over a tile's keys
-// is unrolled, where that pays (UNROLLED in attention.c); queries are held, and a tile's pages are one load. All that is
-// 1.16 (f32) to 2.0 times (q8_0, q4_0; f16 1.6) as fast as without with 1 query, 1.3 to 1.5 times with 8; on Mesa 26.1
-// 1.05 to 1.2 times (f16).
+// Texels are fetched in groups before any is decoded, so that sums do not wait for each call; the loops over a tile's keys
+// and values are unrolled up to 256 floats of q; queries are held, and a tile's pages are one load. All that is
+// 1.16 (f32) to 2.0 times (q8_0, q4_0; f16 1.6) as fast as without with 1 query; on Mesa 26.1 1.05 to 1.2 times (f16).
+// With more queries the loops stay, and scores move up a column each turn, since no index may vary: 8 queries of 64 decode 1.55
+// times as fast as without all that, unrolled 2.5 times; but that kernel takes LLVM 0.80 s in place of 0.43, which the first
+// token of a first start waits for, and on Mesa 26.1 it is 0.80 to 0.97 times as fast.
 // Lost: each texel decoded and added at once (as slow as all of a tile decoded first: a sum waits for the one before);
 // a group's calls among the sums of the group before (within 2 %); 2 values at a time in place of 8 (6 % slower), 4, 16
 // or 32 (as fast); f16 widened by shifts, masks and a factor of 2^112 (3 to 6 % faster, but what is no number in f16
@@ -57,13 +59,11 @@
 #define LANES 8u
 #define TILE 32u
 #define COLUMNS (TILE / LANES)     // of scores: tokens of a lane
-#define AHEAD 8u                   // tokens whose values are fetched before any is used
 layout(local_size_x = 8) in;
 layout(constant_id = PM_SPEC_ATTENTION_HEAD_DIM) const uint HEAD_DIM = 64;
 layout(constant_id = PM_SPEC_ATTENTION_ROWS) const uint ROWS = 1;
 layout(constant_id = PM_SPEC_ATTENTION_HEADS) const uint HEADS = 1;
 layout(constant_id = PM_SPEC_ATTENTION_PAGE) const uint PAGE = 16; // divides TILE, a multiple of LANES
-layout(constant_id = PM_SPEC_ATTENTION_UNROLLED) const uint UNROLLED_MOST = 512;
 layout(set = 0, binding = 0) uniform usamplerBuffer kv;
 layout(set = 0, binding = 1) uniform samplerBuffer q;
 
@@ -83,7 +83,7 @@ const uint EIGHTS = HEAD_DIM / 8;
 const uint OWN = (QUADS + LANES - 1) / LANES; // quads of a query that a lane holds
 const uint PARTS = (EIGHTS + LANES - 1) / LANES; // eights of a lane
 const uint PAGES = TILE / PAGE;
-const bool UNROLLED = QUERIES * HEAD_DIM <= UNROLLED_MOST; // the loop over a tile's keys
+const bool UNROLLED = QUERIES * HEAD_DIM <= 256; // the loops over a tile's keys and values
 
 // Word i of a texel, i the same for all lanes or not.
 uint word_of(uvec4 texel, uint i)
@@ -275,12 +275,13 @@ void attend(Sequence s, uint first, uint count)
 
         [[unroll]] for (uint k = 0; k < PARTS; k++) {
             const uint e = min(k * LANES + lane, EIGHTS - 1);
-            [[unroll]] for (uint from = 0; from < TILE; from += AHEAD) {
-                Eight eight[AHEAD];
-                vec4 value[AHEAD * 2];
-                [[unroll]] for (uint t = 0; t < AHEAD; t++)
-                    eight[t] = value_of(page[(from + t) / PAGE], kv_head, e, min(base + from + t, key_last) % PAGE);
-                [[unroll]] for (uint t = 0; t < AHEAD; t++) {
+            [[unroll]] for (uint from = 0; from < (UNROLLED ? TILE : min(TILE, p.q_stride)); from += LANES) {
+                const uint of = subgroupShuffle(own_page, from / PAGE);
+                Eight eight[LANES];
+                vec4 value[LANES * 2];
+                [[unroll]] for (uint t = 0; t < LANES; t++)
+                    eight[t] = value_of(of, kv_head, e, min(base + from + t, key_last) % PAGE);
+                [[unroll]] for (uint t = 0; t < LANES; t++) {
                     vec4 two[2];
                     numbers_of(eight[t], e, two);
                     value[2 * t] = two[0];
@@ -288,12 +289,15 @@ void attend(Sequence s, uint first, uint count)
                 }
                 [[unroll]] for (uint i = 0; i < QUERIES; i++) {
                     const uint at = (i * PARTS + k) * 2;
-                    [[unroll]] for (uint t = 0; t < AHEAD; t++) {
-                        const uint of = from + t;
-                        const vec4 weight = vec4(subgroupShuffle(score[i * COLUMNS + of / LANES], of % LANES));
+                    const float weights = score[i * COLUMNS];
+                    [[unroll]] for (uint t = 0; t < LANES; t++) {
+                        const vec4 weight = vec4(subgroupShuffle(weights, t));
                         sum[at] = fma(weight, value[2 * t], sum[at]);
                         sum[at + 1] = fma(weight, value[2 * t + 1], sum[at + 1]);
                     }
+                    [[unroll]] for (uint g = 1; g < COLUMNS; g++) // the next column's turn: no index may vary
+                        score[i * COLUMNS + g - 1] = score[i * COLUMNS + g];
+                    score[i * COLUMNS + COLUMNS - 1] = weights;
                 }
             }
         }

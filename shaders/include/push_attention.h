@@ -8,7 +8,6 @@
 #define PM_SPEC_ATTENTION_HEADS 10 /* heads of q in a workgroup; they share one KV head */
 #define PM_SPEC_ATTENTION_PAGE 11  /* tokens of a page */
 #define PM_SPEC_ATTENTION_RUN 12   /* tiles of 32 tokens that are summed apart; 0 = by splits alone */
-#define PM_SPEC_ATTENTION_UNROLLED 13 /* floats of q in a workgroup up to which attention_texels.comp unrolls all */
 /* Of attention_coopmat.comp, see there. */
 #define PM_SPEC_ATTENTION_M 16
 #define PM_SPEC_ATTENTION_N 17

@@ -17,9 +17,6 @@
 #define COOPMAT_ROWS_MIN 16u       /* of a sequence: below, a tile of matrices is mostly empty */
 #define GROUPS_WANTED 512u         /* workgroups that fill a wide device */
 #define RUN_LEAST 8u               /* tiles of a run, where sums are cut into runs */
-#define UNROLLED 512u              /* floats of q in a workgroup up to which a kernel of texels is unrolled: with 8 queries
-                                      of 64 1.15 times as fast on Mesa 22.3; more takes too long to compile */
-#define UNROLLED_NEWER 256u        /* of Mesa 26.1, which caps.uniform_loads tells, 0.8 to 0.97 times as fast with 512 */
 
 /* The first six run the same shader and need nothing but the floor; with as many lanes they add in the same order. TEXELS,
  * for CPU drivers, serves rows that decode and prompts alike, in an order of additions of its own. */
@@ -250,10 +247,9 @@ static const char *cut_texels(const pm_vk_caps *caps, const pm_attention *a, pm_
         .heads = heads,
         .splits = 1,
         .key = {.module = modules[a->layout.type].texels,
-                .spec_count = 5,
+                .spec_count = 4,
                 .spec = {{PM_SPEC_ATTENTION_HEAD_DIM, a->layout.head_dim}, {PM_SPEC_ATTENTION_ROWS, rows},
-                         {PM_SPEC_ATTENTION_HEADS, heads}, {PM_SPEC_ATTENTION_PAGE, a->layout.page_tokens},
-                         {PM_SPEC_ATTENTION_UNROLLED, caps->uniform_loads ? UNROLLED_NEWER : UNROLLED}},
+                         {PM_SPEC_ATTENTION_HEADS, heads}, {PM_SPEC_ATTENTION_PAGE, a->layout.page_tokens}},
                 .texels = 2},
     };
     return NULL;
