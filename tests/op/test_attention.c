@@ -391,6 +391,7 @@ static void nothing_optional_is_needed(void **state)
         attention_case c = usual(type);
         c.past[0] = 70;
         c.fresh[0] = 3;
+        c.every = true;
         assert_int_equal(attention_check(&c), 2 * 6); /* deterministic and not */
     }
     harness_close();
