@@ -25,7 +25,7 @@ typedef struct attention_case {
     input_kind kind, q_kind;       /* of K and V; of Q */
     float q_scale;                 /* 0 = 1 */
     bool both;                     /* deterministic variants too */
-    bool every;                    /* variants that else one case in three has, too */
+    bool every;                    /* variants that else few cases have, too */
 } attention_case;
 
 typedef struct attention_data {
