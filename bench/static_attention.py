@@ -23,7 +23,6 @@ Loads from shared memory, scalar instructions and waits are taken to hide behind
 and bandwidths without caches do, too. Prompts of 16 rows and more in f16 pages take attention_coopmat.comp on navi31 and
 gfx1201, which is not in here.
 """
-import csv
 import os
 import re
 import subprocess
@@ -118,21 +117,13 @@ def line(family, stage, pages, dim, group, made):
     return {column: str(value) for column, value in row.items()}
 
 
-def read():
-    with open(TABLE, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(row for row in file if not row.startswith("#")))
-
-
 def write(tool, families):
-    old = read() if os.path.exists(TABLE) else []
+    old = static_cards.read_table(TABLE) if os.path.exists(TABLE) else []
     new = [line(family, *case, compile_case(tool, family, *case)) for family in families for case in CASES]
     rows = [row for row in old if row["family"] not in families] + new
     rows.sort(key=lambda row: list(static_cards.FAMILIES).index(row["family"]))
-    with open(TABLE, "w", encoding="utf-8", newline="") as file:
-        file.write("# Made by bench/static_attention.py, which says what the columns are, with Mesa 22.3.6 (polaris10 to navi21) and 25.0.7.\n")
-        out = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        out.writeheader()
-        out.writerows(rows)
+    made_with = "Made by bench/static_attention.py, which says what the columns are, with Mesa 22.3.6 (polaris10 to navi21) and 25.0.7."
+    static_cards.write_table(TABLE, made_with, COLUMNS, rows)
     return 0
 
 
@@ -142,7 +133,7 @@ def main():
     if sys.argv[1:]:
         print(__doc__.splitlines()[0], file=sys.stderr)
         return 2
-    rows = read()
+    rows = static_cards.read_table(TABLE)
     stale = [row for row in rows if row != line(row["family"], row["stage"], row["pages"], int(row["head_dim"]), int(row["group"]), row)]
     keys = {(row["family"], row["stage"], row["pages"], int(row["head_dim"]), int(row["group"])) for row in rows}
     missing = [(family, *case) for family in static_cards.FAMILIES for case in CASES if (family, *case) not in keys]

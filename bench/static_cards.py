@@ -1,4 +1,5 @@
-"""static_cards.py - AMD's cards by published figures, for static_roofline.py and static_attention.py."""
+"""static_cards.py - AMD's cards by published figures, and tables of them, for static_roofline, _attention and _peer.py."""
+import csv
 import os
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -20,3 +21,17 @@ FAMILIES = {
 
 def bound(issue, memory):
     return f"issue {issue / memory:.1f}" if issue > memory else f"memory {memory / issue:.1f}"
+
+
+def read_table(path):
+    """Its rows, each a dict of strings; lines that begin with # are none."""
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(line for line in file if not line.startswith("#")))
+
+
+def write_table(path, comment, columns, rows):
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        file.write(f"# {comment}\n")
+        out = csv.DictWriter(file, columns, lineterminator="\n")
+        out.writeheader()
+        out.writerows(rows)

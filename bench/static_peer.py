@@ -38,7 +38,6 @@ for memory, how well loads are coalesced, and what is outside the loop.
 Attention of Pumice is from static-attention.csv, whose lines have no loads, shared and scalar here. A prompt's on navi31 and
 gfx1201 is not in here, since Pumice takes attention_coopmat.comp there.
 """
-import csv
 import os
 import re
 import subprocess
@@ -273,14 +272,13 @@ def theirs(build, libraries, family, op, subject, rows):
 
 def attention_rows():
     """Pumice's lines of attention, from static-attention.csv."""
-    with open(os.path.join(static_cards.RESULTS, "static-attention.csv"), encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(line for line in file if not line.startswith("#")):
-            if row["pages"] == "f16" and (row["stage"] == "decode" or row["family"] not in MATRIX_CYCLES):
-                new = {column: row.get(column, "") for column in COLUMNS}
-                new.update(op=row["stage"], subject=f"{row['head_dim']}x{row['group']}", engine="pumice", kernel="attention_f16",
-                           rows="1" if row["stage"] == "decode" else "64",
-                           cycles=f"{float(row['issue_cycles']) / int(row['queries']):.1f}")
-                yield new
+    for row in static_cards.read_table(os.path.join(static_cards.RESULTS, "static-attention.csv")):
+        if row["pages"] == "f16" and (row["stage"] == "decode" or row["family"] not in MATRIX_CYCLES):
+            new = {column: row.get(column, "") for column in COLUMNS}
+            new.update(op=row["stage"], subject=f"{row['head_dim']}x{row['group']}", engine="pumice", kernel="attention_f16",
+                       rows="1" if row["stage"] == "decode" else "64",
+                       cycles=f"{float(row['issue_cycles']) / int(row['queries']):.1f}")
+            yield new
 
 
 def follow(row):
@@ -308,11 +306,6 @@ def line(build, libraries, family, case, engine):
     return follow({column: str(row.get(column, "")) for column in COLUMNS})
 
 
-def read():
-    with open(TABLE, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(row for row in file if not row.startswith("#")))
-
-
 def order(row):
     return (list(static_cards.FAMILIES).index(row["family"]), CASES.index((row["op"], row["subject"], int(row["rows"]))),
             ENGINES.index(row["engine"]))
@@ -322,18 +315,16 @@ def write(build, peer, families):
     sys.path.insert(0, os.path.join(static_cards.HERE, "peers", "llama_cpp"))
     from run import libraries
     folder = libraries(peer, "vulkan")
-    rows = [row for row in read() if row["family"] not in families and row["products"]] if os.path.exists(TABLE) else []
+    old = static_cards.read_table(TABLE) if os.path.exists(TABLE) else []
+    rows = [row for row in old if row["family"] not in families and row["products"]]
     rows += [line(build, folder, family, case, engine) for family in families for case in CASES for engine in ENGINES
              if has(family, case[0]) and (engine != "pumice" or case[0] == "matmul")]
     known = {row["family"] for row in rows}
     rows += [row for row in attention_rows() if row["family"] in known]
     rows.sort(key=order)
-    with open(TABLE, "w", encoding="utf-8", newline="") as file:
-        file.write("# Made by bench/static_peer.py, which says what the columns are, with Mesa 22.3.6 (polaris10 to navi21) and "
-                   "25.0.7; llama.cpp as node-llama-cpp 3.22.1 has it.\n")
-        out = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        out.writeheader()
-        out.writerows(rows)
+    made_with = "Made by bench/static_peer.py, which says what the columns are, with Mesa 22.3.6 (polaris10 to navi21) and " \
+                "25.0.7; llama.cpp as node-llama-cpp 3.22.1 has it."
+    static_cards.write_table(TABLE, made_with, COLUMNS, rows)
     return 0
 
 
@@ -343,7 +334,7 @@ def main():
     if sys.argv[1:]:
         print(__doc__.splitlines()[0], file=sys.stderr)
         return 2
-    rows = read()
+    rows = static_cards.read_table(TABLE)
     stale = [row for row in rows if row["products"] and row != follow(dict(row))]
     stale += [row for row in attention_rows() if row not in rows]
     keys = [order(row) for row in rows]

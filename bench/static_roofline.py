@@ -22,12 +22,11 @@ a fourth of it a turn, where rows of 4096 weights and 8 slices make 16 turns. Fo
 disassembly has 33 vector instructions for 32 weights and 12 for each further row, that gives 42 and 12.6 (cycles of a wave of
 32). Clocks are boost clocks, and bandwidths leave caches out: both favour issue.
 """
-import csv
 import os
 import re
 import sys
 
-from static_cards import FAMILIES, HERE, RESULTS, bound
+from static_cards import FAMILIES, HERE, RESULTS, bound, read_table, write_table
 
 TABLE = os.path.join(RESULTS, "static-roofline.csv")
 
@@ -48,11 +47,10 @@ def layouts():
 def kernels(family):
     """{module: {(tokens, slices): row}} of those that an engine would take there for one row."""
     found = {}
-    with open(os.path.join(RESULTS, f"static-{family}.csv"), encoding="utf-8", newline="") as file:
-        for row in csv.DictReader(line for line in file if not line.startswith("#")):
-            constants = dict(item.split("=") for item in row["constants"].split())
-            if row["module"].startswith("matmul") and TOKENS in constants and SLICES in constants:
-                found.setdefault(row["module"], {})[int(constants[TOKENS]), int(constants[SLICES])] = row
+    for row in read_table(os.path.join(RESULTS, f"static-{family}.csv")):
+        constants = dict(item.split("=") for item in row["constants"].split())
+        if row["module"].startswith("matmul") and TOKENS in constants and SLICES in constants:
+            found.setdefault(row["module"], {})[int(constants[TOKENS]), int(constants[SLICES])] = row
     return {module: rows for module, rows in found.items()
             if any(tokens == 1 and row["chosen"] == "yes" for (tokens, _), row in rows.items())}
 
@@ -89,17 +87,12 @@ def make():
 def main():
     lines = [{column: str(value) for column, value in row.items()} for row in make()]
     if sys.argv[1:] == ["--write"]:
-        with open(TABLE, "w", encoding="utf-8", newline="") as file:
-            file.write("# Made by bench/static_roofline.py from static-<family>.csv; it says what the columns are.\n")
-            out = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            out.writeheader()
-            out.writerows(lines)
+        write_table(TABLE, "Made by bench/static_roofline.py from static-<family>.csv; it says what the columns are.", COLUMNS, lines)
         return 0
     if sys.argv[1:]:
         print(__doc__.splitlines()[0], file=sys.stderr)
         return 2
-    with open(TABLE, encoding="utf-8", newline="") as file:
-        known = list(csv.DictReader(row for row in file if not row.startswith("#")))
+    known = read_table(TABLE)
     stale = [new for new in lines if new not in known] + [old for old in known if old not in lines]
     for row in stale[:10]:
         print(f"STALE {row['family']} {row['kernel']}: bench/static_roofline.py --write makes the table anew")

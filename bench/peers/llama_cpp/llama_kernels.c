@@ -4,7 +4,7 @@
  *   llama_kernels LIB_DIR attention HEAD_DIM GROUP ROWS  GROUP heads of each of 4 KV heads, ROWS rows, 4096 tokens of f16
  *
  * For bench/static_peer.py, on RADV's device that is not there. No fence or semaphore can be made on it and nothing
- * runs, and it has no memory, so that those are stubs here: the library is linked to vkGetInstanceProcAddr(), and finds
+ * runs, and it has no memory, so that this answers for those: the library is linked to vkGetInstanceProcAddr(), and finds
  * this program's before the loader's. Pipelines are made one at a time: "PIPELINE I" on stderr comes before what the
  * driver prints of one. Then, on stdout:
  *
@@ -141,7 +141,7 @@ static void print_pipeline(uint32_t i)
         printf("statistic %u %llu %s\n", i, (unsigned long long)list[s].value.u64, list[s].name);
 }
 
-/* ----------------------------------------------------------------------- stubs */
+/* ------------------------------------------ for what the device does not have */
 
 /* With nothing to read or write: what they are called with does not matter. */
 static VKAPI_ATTR VkResult VKAPI_CALL succeed(void)
