@@ -55,9 +55,9 @@ static const struct preset {
  *   q5_k     72.8/33.2    52.2/28.9    41.8/26.7    30.8/26.7
  *   q6_k     75.5/35.0    53.1/31.8    42.3/30.1    31.5/30.1
  *
- * and 1.3 to 2.4 times fewer for all others up to 64 rows. At 512 q2_k, q3_k and iq1_m need 0.91 to 0.99 of the
- * matrices' and stay with them. On RDNA 4 a matrix instruction takes half of that, which leaves bytes ahead up to 64
- * rows (by that count: Mesa 25.0.7 has no matrices there). Matrices decode each weight into shared memory first, and stay
+ * and 1.2 to 2.5 times fewer for all others up to 64 rows. At 512 q2_k, q3_k and iq1_m take 1.01 to 1.10 times those of
+ * matrices, and stay with them. On RDNA 4 a matrix instruction takes half of that, which leaves bytes ahead up to 64
+ * rows, q2_k as fast there (by that count: Mesa 25.0.7 has no matrices there). Matrices decode each weight into shared memory first, and stay
  * the choice for f16 and bf16. */
 static const struct { uint32_t families, rows_first, rows_last; const char *variant; } bytes[] = {
     {RDNA3 | RDNA4, 16, 16, "dot16"},
