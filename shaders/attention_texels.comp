@@ -83,7 +83,7 @@ const uint EIGHTS = HEAD_DIM / 8;
 const uint OWN = (QUADS + LANES - 1) / LANES; // quads of a query that a lane holds
 const uint PARTS = (EIGHTS + LANES - 1) / LANES; // eights of a lane
 const uint PAGES = TILE / PAGE;
-const bool UNROLLED = QUERIES * HEAD_DIM <= 256; // the loops over a tile's keys and values
+const bool UNROLLED = QUERIES * HEAD_DIM <= PM_ATTENTION_UNROLLED; // the loops over a tile's keys and values
 
 // Word i of a texel, i the same for all lanes or not.
 uint word_of(uvec4 texel, uint i)
@@ -213,7 +213,7 @@ void attend(Sequence s, uint first, uint count)
         precise float score[QUERIES * COLUMNS];
         [[unroll]] for (uint i = 0; i < QUERIES * COLUMNS; i++)
             score[i] = 0.0;
-        // A bound that is known to the host alone leaves it a loop.
+        // A bound that is known to the host alone leaves it a loop; q_stride is more than QUADS, and than TILE where HEAD_DIM is.
         [[unroll]] for (uint c = 0; c < (UNROLLED ? QUADS : min(QUADS, p.q_stride)); c += LANES) {
             vec4 quad[QUERIES * 8];
             [[unroll]] for (uint i = 0; i < QUERIES; i++) {

@@ -7,7 +7,8 @@
 #define PM_SPEC_ATTENTION_ROWS 9   /* rows of q in a workgroup */
 #define PM_SPEC_ATTENTION_HEADS 10 /* heads of q in a workgroup; they share one KV head */
 #define PM_SPEC_ATTENTION_PAGE 11  /* tokens of a page */
-#define PM_SPEC_ATTENTION_RUN 12   /* tiles of 32 tokens that are summed apart; 0 = by splits alone */
+#define PM_SPEC_ATTENTION_RUN 12   /* tiles that are summed apart; 0 = by splits alone */
+#define PM_ATTENTION_UNROLLED 256  /* floats of q in a workgroup up to which attention_texels.comp has no loops in a tile */
 /* Of attention_coopmat.comp, see there. */
 #define PM_SPEC_ATTENTION_M 16
 #define PM_SPEC_ATTENTION_N 17

@@ -207,11 +207,13 @@ static const char *cut_plain(const pm_vk_caps *caps, const pm_attention *a, uint
 }
 
 /* Turns that a lane of attention_texels.comp takes at most, as turns_of(). */
-static uint64_t texels_turns_of(const pm_attention *a, uint32_t rows)
+static uint64_t texels_turns_of(const pm_attention *a, uint32_t rows, uint32_t heads)
 {
+    const uint32_t dim = a->layout.head_dim, keys = pm_div_up(dim, 32) + 1;
+    const uint32_t values = rows * heads * dim > PM_ATTENTION_UNROLLED ? pm_div_up(dim, 64) * (TILE / 8 + 1) : 0;
     const uint64_t seen = a->window > 0 && a->window < a->kv_len_max ? (uint64_t)a->window + rows : a->kv_len_max;
     const uint64_t passes = rows < a->seqs_max ? rows : a->seqs_max;
-    return passes * ((seen / TILE + 2) * (pm_div_up(a->layout.head_dim, 32) + 2) + pad_turns_of(a, rows, 8) + 4) + 1;
+    return passes * ((seen / TILE + 2) * (1 + keys + values) + pad_turns_of(a, rows, 8) + 4) + 1;
 }
 
 /* The pages and q as attention_texels.comp binds them. */
@@ -238,9 +240,9 @@ static const char *cut_texels(const pm_vk_caps *caps, const pm_attention *a, pm_
         return "pages of 8, 16 or 32 tokens";
     if (lacks != NULL)
         return lacks;
-    while (rows > 1 && !pm_loops_fit(caps, texels_turns_of(a, rows)))
+    while (rows > 1 && !pm_loops_fit(caps, texels_turns_of(a, rows, heads)))
         rows /= 2;
-    if (!pm_loops_fit(caps, texels_turns_of(a, rows)))
+    if (!pm_loops_fit(caps, texels_turns_of(a, rows, heads)))
         return "a shorter context: " PM_LOOPS_LACK;
     *out = (pm_attention_cut){
         .rows = rows,

@@ -110,7 +110,8 @@ static void contexts_are_read_to_their_end(void **state)
                                 .seqs_max = draw / 128 % 2 ? 1 : 64, .rows_per_seq_max = draw % 2 ? 1 : 512,
                                 .out_stride = 8 * dims[draw / 4 % 4], .window = draw % 5 == 4 ? 4096 : 0,
                                 .deterministic = draw / 32 % 2};
-        for (uint32_t variant = 0; variant < 3; variant++) { /* decode, split, prefill */
+        for (uint32_t variant = 0; variant < 6; variant++) { /* decode, split, prefill; and by 64 lanes */
+            const uint32_t lanes = variant < 3 ? 32 : 64;
             const char *lacks = pm_attention_variant_lacks(variant, &cpu, &a);
             if (lacks != NULL)
                 fail_msg("%s, %u tokens of %s, heads of %u: %s", pm_attention_variant(variant), a.kv_len_max,
@@ -118,11 +119,12 @@ static void contexts_are_read_to_their_end(void **state)
             const uint64_t one = (uint64_t)a.rows_max * a.heads * (a.layout.head_dim + 2) * 4;
             const uint64_t bytes = pm_attention_variant_scratch_bytes(&cpu, &a, variant), splits = bytes > 0 ? bytes / one : 1;
             const uint32_t seen = a.window > 0 && a.window < a.kv_len_max ? a.window : a.kv_len_max, page = a.layout.page_tokens;
-            const uint64_t tile = 1 + loop(8) + loop(pieces_of(&a.layout)) + loop(32 / page) + 32 / page * loop(page);
+            const uint64_t tile = 1 + loop(lanes / 4) + loop(pieces_of(&a.layout)) + loop(lanes / page) +
+                                  lanes / page * loop(page);
             assert_true(bytes % one == 0 && splits <= 32);
-            assert_true(seen / 32 / splits * tile < PM_LOOPS_MAX); /* one pass of it */
+            assert_true(seen / lanes / splits * tile < PM_LOOPS_MAX); /* one pass of it */
             splits_most = splits > splits_most ? (uint32_t)splits : splits_most;
-            assert_true(variant == 1 || a.kv_len_max > 512 || splits == 1); /* short ones as ever */
+            assert_true(variant % 3 == 1 || a.kv_len_max > 512 || splits == 1); /* short ones as ever */
         }
     }
     printf("attention: %u splits at most\n", splits_most);
@@ -140,6 +142,13 @@ static void contexts_are_read_to_their_end(void **state)
             assert_non_null(pm_attention_variant_lacks(of_textures, &texels, &a));
         else if (turns < PM_LOOPS_MAX - 64)
             assert_null(pm_attention_variant_lacks(of_textures, &texels, &a));
+        pm_attention group = a;    /* eight heads of a KV head: the loop over values stays one */
+        group.heads = 8;
+        group.q_stride = group.out_stride = 1024;
+        if (turns + (length + 31) / 32 * 2 * loop(4) >= PM_LOOPS_MAX)
+            assert_non_null(pm_attention_variant_lacks(of_textures, &texels, &group));
+        else if (turns + (length + 31) / 32 * 2 * loop(4) < PM_LOOPS_MAX - 64)
+            assert_null(pm_attention_variant_lacks(of_textures, &texels, &group));
     }
     const pm_attention far = {.layout = {PM_KV_F32, 1, 256, 16}, .heads = 1, .kv_len_max = 1u << 24, .rows_max = 1,
                               .seqs_max = 1, .rows_per_seq_max = 1, .out_stride = 256};
