@@ -43,7 +43,9 @@
 // or 32 (as fast); f16 widened by shifts, masks and a factor of 2^112 (3 to 6 % faster, but what is no number in f16
 // would become one); a loop of one turn around what is unrolled (1.3 times as long).
 // Nothing in a loop that stays one may index sums by its counter, and no unrolled loop may hold a continue or
-// a loop: Mesa 22.3 keeps such arrays in memory, and LLVM then takes a minute for the kernel.
+// a loop: Mesa 22.3 keeps such arrays in memory, and LLVM then takes a minute for the kernel (tests/tools/test_shaders.py).
+// With the 64 dimensions of a lane outside the values' turns and not inside, heads of 128 took LLVM 42 to 65 s in place of
+// 0.6, and read a prompt of 512 tokens 2.2 times as slowly, one of 2,048 four times (4 layers of 1,024, 8 heads over 2).
 // Reference and tolerance: as attention.comp.
 #version 460
 #extension GL_GOOGLE_include_directive : require
@@ -84,6 +86,9 @@ const uint OWN = (QUADS + LANES - 1) / LANES; // quads of a query that a lane ho
 const uint PARTS = (EIGHTS + LANES - 1) / LANES; // eights of a lane
 const uint PAGES = TILE / PAGE;
 const bool UNROLLED = QUERIES * HEAD_DIM <= PM_ATTENTION_UNROLLED; // the loops over a tile's keys and values
+// The bound of a loop that stays one where not UNROLLED, since the host alone knows it; q_stride is more than QUADS, and
+// than TILE where there are so many queries.
+#define OR_KEPT(n) (UNROLLED ? n : min(n, p.q_stride))
 
 // Word i of a texel, i the same for all lanes or not.
 uint word_of(uvec4 texel, uint i)
@@ -213,8 +218,7 @@ void attend(Sequence s, uint first, uint count)
         precise float score[QUERIES * COLUMNS];
         [[unroll]] for (uint i = 0; i < QUERIES * COLUMNS; i++)
             score[i] = 0.0;
-        // A bound that is known to the host alone leaves it a loop; q_stride is more than QUADS, and than TILE where HEAD_DIM is.
-        [[unroll]] for (uint c = 0; c < (UNROLLED ? QUADS : min(QUADS, p.q_stride)); c += LANES) {
+        [[unroll]] for (uint c = 0; c < OR_KEPT(QUADS); c += LANES) {
             vec4 quad[QUERIES * 8];
             [[unroll]] for (uint i = 0; i < QUERIES; i++) {
                 vec4 own;
@@ -273,10 +277,10 @@ void attend(Sequence s, uint first, uint count)
             }
         }
 
-        [[unroll]] for (uint k = 0; k < PARTS; k++) {
-            const uint e = min(k * LANES + lane, EIGHTS - 1);
-            [[unroll]] for (uint from = 0; from < (UNROLLED ? TILE : min(TILE, p.q_stride)); from += LANES) {
-                const uint of = subgroupShuffle(own_page, from / PAGE);
+        [[unroll]] for (uint from = 0; from < OR_KEPT(TILE); from += LANES) {
+            const uint of = subgroupShuffle(own_page, from / PAGE);
+            [[unroll]] for (uint k = 0; k < PARTS; k++) {
+                const uint e = min(k * LANES + lane, EIGHTS - 1);
                 Eight eight[LANES];
                 vec4 value[LANES * 2];
                 [[unroll]] for (uint t = 0; t < LANES; t++)
@@ -289,17 +293,16 @@ void attend(Sequence s, uint first, uint count)
                 }
                 [[unroll]] for (uint i = 0; i < QUERIES; i++) {
                     const uint at = (i * PARTS + k) * 2;
-                    const float weights = score[i * COLUMNS];
                     [[unroll]] for (uint t = 0; t < LANES; t++) {
-                        const vec4 weight = vec4(subgroupShuffle(weights, t));
+                        const vec4 weight = vec4(subgroupShuffle(score[i * COLUMNS], t));
                         sum[at] = fma(weight, value[2 * t], sum[at]);
                         sum[at + 1] = fma(weight, value[2 * t + 1], sum[at + 1]);
                     }
-                    [[unroll]] for (uint g = 1; g < COLUMNS; g++) // the next column's turn: no index may vary
-                        score[i * COLUMNS + g - 1] = score[i * COLUMNS + g];
-                    score[i * COLUMNS + COLUMNS - 1] = weights;
                 }
             }
+            [[unroll]] for (uint i = 0; i < QUERIES; i++) // the next column's turn: no index may vary
+                [[unroll]] for (uint g = 0; g + 1 < COLUMNS; g++)
+                    score[i * COLUMNS + g] = score[i * COLUMNS + g + 1];
         }
     }
 

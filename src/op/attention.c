@@ -210,7 +210,7 @@ static const char *cut_plain(const pm_vk_caps *caps, const pm_attention *a, uint
 static uint64_t texels_turns_of(const pm_attention *a, uint32_t rows, uint32_t heads)
 {
     const uint32_t dim = a->layout.head_dim, keys = pm_div_up(dim, 32) + 1;
-    const uint32_t values = rows * heads * dim > PM_ATTENTION_UNROLLED ? pm_div_up(dim, 64) * (TILE / 8 + 1) : 0;
+    const uint32_t values = rows * heads * dim > PM_ATTENTION_UNROLLED ? TILE / 8 + 1 : 0;
     const uint64_t seen = a->window > 0 && a->window < a->kv_len_max ? (uint64_t)a->window + rows : a->kv_len_max;
     const uint64_t passes = rows < a->seqs_max ? rows : a->seqs_max;
     return passes * ((seen / TILE + 2) * (1 + keys + values) + pad_turns_of(a, rows, 8) + 4) + 1;
