@@ -44,8 +44,8 @@
 // would become one); a loop of one turn around what is unrolled (1.3 times as long).
 // Nothing in a loop that stays one may index sums by its counter, and no unrolled loop may hold a continue or
 // a loop: Mesa 22.3 keeps such arrays in memory, and LLVM then takes a minute for the kernel (tests/tools/test_shaders.py).
-// With the 64 dimensions of a lane outside the values' turns and not inside, heads of 128 took LLVM 42 to 65 s in place of
-// 0.6, and read a prompt of 512 tokens 2.2 times as slowly, one of 2,048 four times (4 layers of 1,024, 8 heads over 2).
+// With the 64 dimensions of a lane outside the values' turns and not inside, heads of 128 took LLVM 42 to 65 s in place of less
+// than 0.8, and read a prompt of 512 tokens half as fast, one of 2,048 a quarter (4 layers of 1,024, 8 heads over 2).
 // Reference and tolerance: as attention.comp.
 #version 460
 #extension GL_GOOGLE_include_directive : require
