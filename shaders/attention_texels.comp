@@ -36,8 +36,10 @@
 // and values are unrolled up to 256 floats of q; queries are held, and a tile's pages are one load. All that is
 // 1.16 (f32) to 2.0 times (q8_0, q4_0; f16 1.6) as fast as without with 1 query; on Mesa 26.1 1.05 to 1.2 times (f16).
 // With more queries the loops stay, and scores move up a column each turn, since no index may vary: 8 queries of 64 decode 1.55
-// times as fast as without all that, unrolled 2.5 times; but that kernel takes LLVM 0.80 s in place of 0.43, which the first
-// token of a first start waits for, and on Mesa 26.1 it is 0.80 to 0.97 times as fast.
+// times as fast as without all that, unrolled 2.5 times; but that kernel takes LLVM 0.80 s in place of 0.30, which the first
+// token of a first start waits for, and on Mesa 26.1 it is 0.80 to 0.97 times as fast. Keys turn by 8 dimensions: by 32,
+// LLVM took 0.40 s, and prompts of 7,000 tokens 1.08 times as long (on Mesa 26.1 the same). Of the 0.30 s the maxima and
+// sums of 8 queries are 0.11, the values 0.08, the exponentials 0.01.
 // Lost: each texel decoded and added at once (as slow as all of a tile decoded first: a sum waits for the one before);
 // a group's calls among the sums of the group before (within 2 %); 2 values at a time in place of 8 (6 % slower), 4, 16
 // or 32 (as fast); f16 widened by shifts, masks and a factor of 2^112 (3 to 6 % faster, but what is no number in f16
@@ -219,17 +221,14 @@ void attend(Sequence s, uint first, uint count)
         [[unroll]] for (uint i = 0; i < QUERIES * COLUMNS; i++)
             score[i] = 0.0;
         [[unroll]] for (uint c = 0; c < OR_KEPT(QUADS); c += LANES) {
-            vec4 quad[QUERIES * 8];
+            vec4 own[QUERIES];
             [[unroll]] for (uint i = 0; i < QUERIES; i++) {
-                vec4 own;
                 if (UNROLLED)
-                    own = query[i * OWN + c / LANES];
+                    own[i] = query[i * OWN + c / LANES];
                 else
-                    own = query_of(first + min(i / HEADS, count - 1), head + i % HEADS, c + lane);
-                [[unroll]] for (uint j = 0; j < 8; j++)
-                    quad[i * 8 + j] = subgroupShuffle(own, j);
+                    own[i] = query_of(first + min(i / HEADS, count - 1), head + i % HEADS, c + lane);
             }
-            [[unroll]] for (uint k = 0; k < 4; k++) {
+            [[unroll]] for (uint k = 0; k < OR_KEPT(4); k++) {
                 const uint e = min(c / 2 + k, EIGHTS - 1);
                 Eight eight[COLUMNS];
                 vec4 key[COLUMNS * 2];
@@ -244,7 +243,7 @@ void attend(Sequence s, uint first, uint count)
                 }
                 [[unroll]] for (uint i = 0; i < QUERIES; i++) {
                     [[unroll]] for (uint j = 0; j < 2; j++) {
-                        const vec4 by = quad[i * 8 + 2 * k + j];
+                        const vec4 by = subgroupShuffle(own[i], 2 * k + j);
                         [[unroll]] for (uint d = 0; d < 4; d++)
                             [[unroll]] for (uint g = 0; g < COLUMNS; g++)
                                 score[i * COLUMNS + g] = fma(key[2 * g + j][d], by[d], score[i * COLUMNS + g]);

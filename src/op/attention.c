@@ -209,8 +209,9 @@ static const char *cut_plain(const pm_vk_caps *caps, const pm_attention *a, uint
 /* Turns that a lane of attention_texels.comp takes at most, as turns_of(). */
 static uint64_t texels_turns_of(const pm_attention *a, uint32_t rows, uint32_t heads)
 {
-    const uint32_t dim = a->layout.head_dim, keys = pm_div_up(dim, 32) + 1;
-    const uint32_t values = rows * heads * dim > PM_ATTENTION_UNROLLED ? TILE / 8 + 1 : 0;
+    const uint32_t dim = a->layout.head_dim, parts = pm_div_up(dim, 32);
+    const bool kept = rows * heads * dim > PM_ATTENTION_UNROLLED;
+    const uint32_t keys = parts + 1 + (kept ? parts * (4 + 1) : 0), values = kept ? TILE / 8 + 1 : 0;
     const uint64_t seen = a->window > 0 && a->window < a->kv_len_max ? (uint64_t)a->window + rows : a->kv_len_max;
     const uint64_t passes = rows < a->seqs_max ? rows : a->seqs_max;
     return passes * ((seen / TILE + 2) * (1 + keys + values) + pad_turns_of(a, rows, 8) + 4) + 1;
@@ -227,7 +228,7 @@ static void texels_of(const pm_attention *a, pm_vk_texels texels[2])
 static const char *cut_texels(const pm_vk_caps *caps, const pm_attention *a, pm_attention_cut *out)
 {
     const uint32_t group = a->heads / a->layout.kv_heads, most = a->layout.head_dim > 128 ? 4 : QUERIES_MAX;
-    const uint32_t heads = divisor(group, a->rows_per_seq_max > 1 ? 2 : most);
+    uint32_t heads = divisor(group, a->rows_per_seq_max > 1 ? 2 : most);
     uint32_t rows = a->rows_per_seq_max > 1 ? most / heads : 1;
     const char *lacks = whole_heads(a);
     pm_vk_texels texels[2];
@@ -242,6 +243,8 @@ static const char *cut_texels(const pm_vk_caps *caps, const pm_attention *a, pm_
         return lacks;
     while (rows > 1 && !pm_loops_fit(caps, texels_turns_of(a, rows, heads)))
         rows /= 2;
+    while (heads > 1 && !pm_loops_fit(caps, texels_turns_of(a, rows, heads))) /* fewer share a read, and fewer loops stay */
+        heads = divisor(group, heads - 1);
     if (!pm_loops_fit(caps, texels_turns_of(a, rows, heads)))
         return "a shorter context: " PM_LOOPS_LACK;
     *out = (pm_attention_cut){

@@ -181,18 +181,19 @@ static void long_contexts(void **state)
     compare_report("attention, 4,097 and 33,002 tokens");
 }
 
-/* More tokens than a lane may count in loops on lavapipe (op/loops.h): one row behind 70,001 of them, and
- * eight rows of one workgroup, each behind its own 6,000. */
+/* More tokens than a lane may count in loops on lavapipe (op/loops.h): one row behind 70,001 of them, alone and with
+ * eight heads of 128 that share a KV head, and eight rows of one workgroup, each behind its own 6,000. */
 static void contexts_that_outlast_a_drivers_loops(void **state)
 {
     (void)state;
-    for (uint32_t i = 0; i < 2; i++) {
-        attention_case c = usual(i == 0 ? PM_KV_F16 : PM_KV_F32);
-        c.heads = c.kv_heads = 1;
-        c.seqs = i == 0 ? 1 : CASE_SEQS;
+    for (uint32_t i = 0; i < 3; i++) {
+        attention_case c = usual(i == 1 ? PM_KV_F32 : PM_KV_F16);
+        c.heads = i == 2 ? 8 : 1;
+        c.kv_heads = 1;
+        c.seqs = i == 1 ? CASE_SEQS : 1;
         c.head_dim = c.rotary_dim = i == 0 ? 64 : 128;
         for (uint32_t s = 0; s < c.seqs; s++) {
-            c.past[s] = i == 0 ? 70000 : 6000 - 100 * s;
+            c.past[s] = i == 1 ? 6000 - 100 * s : 70000;
             c.fresh[s] = 1;
         }
         attention_check(&c);
