@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Processors this process may use, at least 1. */
@@ -15,5 +16,10 @@ uint32_t pm_thread_cores(void);
  * failure no new job starts. Falls back to fewer threads when none can be made. */
 PM_MUST_USE pm_result pm_thread_for(uint32_t threads, uint32_t count,
                                     pm_result (*run)(void *context, uint32_t index), void *context);
+
+/* The same on as many threads as cores beside the caller, who calls meanwhile(context) about every 20 ms and when all have
+ * ended. give_way: at a lower priority, where cores are short (Linux; elsewhere as without). */
+PM_MUST_USE pm_result pm_thread_for_beside(uint32_t count, pm_result (*run)(void *context, uint32_t index), void *context,
+                                           void (*meanwhile)(void *context), bool give_way);
 
 #endif /* PM_BASE_THREAD_H */

@@ -128,11 +128,11 @@ static pm_result create_plans(pm_engine *e, pm_model *model, uint32_t outs_max)
     return make_first_passes(e, model->plans);
 }
 
-static pm_result load_weights(pm_engine *e, pm_model *model, const pm_gguf *gguf)
+static pm_result load_weights(pm_engine *e, pm_model *model, const pm_gguf *gguf, bool give_way)
 {
     const pm_engine_params *p = &e->params;
     return pm_weights_load(e->device, gguf, &model->hparams, e->context, p->progress, p->progress_context,
-                           &model->weights);
+                           give_way, &model->weights);
 }
 
 static pm_result create_pages(pm_engine *e, pm_model *model, uint32_t slots)
@@ -140,12 +140,13 @@ static pm_result create_pages(pm_engine *e, pm_model *model, uint32_t slots)
     return pm_kv_store_init(&model->kv, e->device, &model->layout, model->hparams.layers, e->pages, slots);
 }
 
-/* Weights and pages; draft may be NULL. */
-static pm_result load(pm_engine *e, const pm_gguf *gguf, const pm_gguf *draft)
+/* Weights and pages, beside a test that runs; draft may be NULL. What the test compiles takes longest. */
+static pm_result load(pm_engine *e, const pm_gguf *gguf, const pm_gguf *draft, const pm_start_test *test)
 {
-    PM_TRY(load_weights(e, &e->model, gguf));
+    const bool give_way = pm_start_test_is_beside(test);
+    PM_TRY(load_weights(e, &e->model, gguf, give_way));
     if (draft != NULL)
-        PM_TRY(load_weights(e, &e->draft.model, draft));
+        PM_TRY(load_weights(e, &e->draft.model, draft, give_way));
     if (e->pages == 0) /* else they are as they were before the device was lost */
         PM_TRY(size_pool(e));
     PM_TRY(create_pages(e, &e->model, e->slots));
@@ -210,7 +211,7 @@ pm_result pm_engine_open_device(pm_engine *e, const pm_gguf *gguf, const pm_gguf
     PM_TRY(use_choices(e));
     pm_start_test *test = NULL;
     PM_TRY(begin_first_test(e, &e->model, gguf, &test));
-    const pm_result loaded = load(e, gguf, draft); /* meanwhile, with what the plans pick if all is right */
+    const pm_result loaded = load(e, gguf, draft, test); /* meanwhile, with what the plans pick if all is right */
     const pm_result planned = loaded == PM_OK ? create_plans(e, &e->model, e->score_rows) : loaded;
     const bool in_vain = planned == PM_ERR_NOMEM; /* no other kernels would help */
     bool changed = false;

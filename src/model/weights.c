@@ -13,7 +13,6 @@
 #include "op/pack_host.h"
 #include "vk/upload.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -49,6 +48,7 @@ typedef struct loader {
     uint32_t job_count, job_capacity;
     pm_progress *progress;
     void *progress_context;
+    bool give_way;
     uint64_t done_bytes, total_bytes; /* of tensor data */
 } loader;
 
@@ -302,7 +302,6 @@ static uint32_t parts_of(const load_job *job)
 
 typedef struct pack_work {
     loader *loader;
-    pthread_t caller;              /* may report */
     _Atomic uint64_t packed_bytes; /* that are not reported */
 } pack_work;
 
@@ -318,23 +317,23 @@ static pm_result pack_part(void *context, uint32_t index)
     pm_weight_pack_on_host(job->weight, pm_slice_host(job->weight->data), job->row_base + first, rows,
                            (const uint8_t *)job->tensor->data + first * row_bytes);
     atomic_fetch_add(&work->packed_bytes, rows * row_bytes);
-    if (pthread_equal(pthread_self(), work->caller))
-        report(work->loader, atomic_exchange(&work->packed_bytes, 0));
     return PM_OK;
+}
+
+static void report_packed(void *context)
+{
+    pack_work *work = context;
+    report(work->loader, atomic_exchange(&work->packed_bytes, 0));
 }
 
 /* The matrices whose memory is the host's own, on all cores. */
 static pm_result pack_on_host(loader *l)
 {
-    pack_work work = {.loader = l, .caller = pthread_self()};
+    pack_work work = {.loader = l};
     uint32_t count = 0;
     for (uint32_t i = 0; i < l->job_count; i++)
         count += parts_of(&l->jobs[i]);
-    if (count == 0)
-        return PM_OK;
-    PM_TRY(pm_thread_for(0, count, pack_part, &work));
-    report(l, work.packed_bytes);
-    return PM_OK;
+    return count > 0 ? pm_thread_for_beside(count, pack_part, &work, report_packed, l->give_way) : PM_OK;
 }
 
 /* Sends a matrix through the staging buffer, as many rows at a time as fit. */
@@ -457,10 +456,10 @@ pm_result pm_weights_describe(const pm_gguf *gguf, const pm_hparams *hparams, ui
 }
 
 pm_result pm_weights_load(pm_vk_device *device, const pm_gguf *gguf, const pm_hparams *hparams, uint32_t context,
-                          pm_progress *progress, void *progress_context, pm_weights *out)
+                          pm_progress *progress, void *progress_context, bool give_way, pm_weights *out)
 {
     loader l = {.device = device, .gguf = gguf, .hparams = hparams, .weights = out,
-                .progress = progress, .progress_context = progress_context};
+                .progress = progress, .progress_context = progress_context, .give_way = give_way};
     pm_result result = describe_all(&l, context);
     if (result == PM_OK)
         result = allocate(&l);

@@ -46,12 +46,13 @@ typedef struct pm_weights {
 PM_MUST_USE pm_result pm_weights_describe(const pm_gguf *gguf, const pm_hparams *hparams, uint32_t context,
                                           pm_weights *out);
 
-/* Uploads and repacks every tensor. context: positions of the rope table.
+/* Uploads and repacks every tensor. context: positions of the rope table. give_way: threads that repack let others go
+ * first, for something that takes longer is under way.
  * Errors: PM_ERR_FORMAT (a tensor is missing, or has another shape than expected),
  * PM_ERR_UNSUP (its type), PM_ERR_DEVMEM, PM_ERR_NOMEM, PM_ERR_DEVICE, PM_ERR_LOST. */
 PM_MUST_USE pm_result pm_weights_load(pm_vk_device *device, const pm_gguf *gguf, const pm_hparams *hparams,
                                       uint32_t context, pm_progress *progress, void *progress_context,
-                                      pm_weights *out);
+                                      bool give_way, pm_weights *out);
 void pm_weights_finish(pm_weights *weights);
 
 #endif /* PM_MODEL_WEIGHTS_H */

@@ -377,6 +377,11 @@ pm_result pm_start_test_begin(pm_vk_device *device, const pm_start *start, pm_st
     return PM_OK;
 }
 
+bool pm_start_test_is_beside(const pm_start_test *test)
+{
+    return test != NULL && test->has_thread;
+}
+
 static bool is_told(const pm_start_test *s, uint32_t index)
 {
     const pm_check *c = &s->list[index].check;

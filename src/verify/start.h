@@ -37,6 +37,9 @@ typedef struct pm_start_test pm_start_test;
  * Errors: PM_ERR_UNSUP (no variant for an op), PM_ERR_NOMEM. */
 PM_MUST_USE pm_result pm_start_test_begin(pm_vk_device *device, const pm_start *start, pm_start_test **out);
 
+/* Whether it runs on threads of its own. NULL: false. */
+bool pm_start_test_is_beside(const pm_start_test *test);
+
 /* Waits for the test, switches off what is wrong, and frees it. NULL is fine.
  * meanwhile: how what went on since the beginning ended; a failure of that is returned, with its message.
  * *changed: something was switched off since pm_start_test_begin() returned: what was recorded is to be

@@ -90,7 +90,7 @@ static void load(const char *name)
     ok(pm_model_file_open(path, &file));
     ok(pm_hparams_read(pm_model_file_gguf(file), &loaded.hparams));
     const pm_hparams *h = &loaded.hparams;
-    ok(pm_weights_load(device, pm_model_file_gguf(file), h, CONTEXT, NULL, NULL, &loaded.weights));
+    ok(pm_weights_load(device, pm_model_file_gguf(file), h, CONTEXT, NULL, NULL, false, &loaded.weights));
     pm_model_file_close(file);
     loaded.twice = loaded.weights;
     loaded.twice.layers = loaded.layers;

@@ -6,8 +6,10 @@ usage: run.py -m MODEL.gguf --peer DIR [--backend vulkan|cpu|cuda] [options]
 DIR is where `tests/oracle/setup.sh peer DIR BACKEND` has put llama.cpp's prebuilt libraries (npm: node-llama-cpp). Each
 round starts a process of either engine for prompts, generation of one sequence and of several at once, in turns; one
 round before fills the caches and is not counted. Starts are timed from the start of a process to the first byte that it
-writes, a token: cold, with empty caches, and warm, with the caches of the cold one. The table has medians, their bounds,
-and the ratio (how many times faster Pumice is) by rounds. Exits with 77 and the reason where the peer cannot run.
+writes, a token: cold, with empty caches, and warm, with the caches of the cold one; a start that is not counted comes
+before each pair, so that no engine is the one that finds memory which a virtual machine's host has yet to give. The table
+has medians, their bounds, and the ratio (how many times faster Pumice is) by rounds. Exits with 77 and the reason where
+the peer cannot run.
 """
 import argparse
 import json
@@ -135,6 +137,9 @@ def starts(engines, count):
         for engine in engines:
             cache = tempfile.mkdtemp(prefix="pumice-start-")
             try:
+                engine.start(cache)
+                shutil.rmtree(cache)
+                os.mkdir(cache)
                 cold.append(engine.start(cache))
                 warm.append(engine.start(cache))
             finally:
