@@ -17,8 +17,8 @@ uint32_t pm_thread_cores(void);
 PM_MUST_USE pm_result pm_thread_for(uint32_t threads, uint32_t count,
                                     pm_result (*run)(void *context, uint32_t index), void *context);
 
-/* The same on as many threads as cores beside the caller, who calls meanwhile(context) about every 20 ms and when all have
- * ended. give_way: at a lower priority, where cores are short (Linux; elsewhere as without). */
+/* The same, and the same errors, on as many threads as cores beside the caller, who calls meanwhile(context) about every
+ * 20 ms and when all have ended. give_way: at a lower priority than the caller's (on Linux; elsewhere at the same). */
 PM_MUST_USE pm_result pm_thread_for_beside(uint32_t count, pm_result (*run)(void *context, uint32_t index), void *context,
                                            void (*meanwhile)(void *context), bool give_way);
 

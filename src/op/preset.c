@@ -57,8 +57,8 @@ static const struct preset {
  *
  * and 1.2 to 2.5 times fewer for all others up to 64 rows. At 512 q2_k, q3_k and iq1_m take 1.01 to 1.10 times those of
  * matrices, and stay with them. On RDNA 4 a matrix instruction takes half of that, which leaves bytes ahead up to 64
- * rows, q2_k as fast there (by that count: Mesa 25.0.7 has no matrices there). Matrices decode each weight into shared memory first, and stay
- * the choice for f16 and bf16. */
+ * rows, q2_k as fast there (by that count: Mesa 25.0.7 has no matrices there). Matrices decode each weight into shared
+ * memory first, and stay the choice for f16 and bf16. */
 static const struct { uint32_t families, rows_first, rows_last; const char *variant; } bytes[] = {
     {RDNA3 | RDNA4, 16, 16, "dot16"},
     {RDNA3 | RDNA4, 17, 32, "dot32"},
