@@ -15,7 +15,8 @@
 // group, of which every one is there to be read. TOKENS is as few as serve rows_max in as many workgroups,
 // since what is unrolled cannot be left out.
 // Order of additions: along k in parts that share a scale, 32 or 16, within one 8 or 4 dot products of 4; the sum of
-// a part is scaled where its weights are not.
+// a part is scaled where its weights are not. Up to FEW tokens the offset of a type (w = scale q + offset) takes the sum
+// of a part's x in place of being added to each weight, but where the order must not differ by TOKENS.
 // Bytes moved: the weights once for every TOKENS rows, x once for every 32 outputs.
 // Operations: 2 rows n k. Of a block, 32 TOKENS products for each of ROWS vectors of weights stand against
 // one texel and 32 broadcasts for each of TOKENS, and 32 vectors of weights to decode for each of ROWS.
@@ -39,8 +40,16 @@
 // On a Xeon of AVX-512, 16 tokens, k 768: 75 % of the time in that block, 13 % in the calls for texels, 12 % in storing
 // the sums, where a store by address takes 10 ns a lane, as its 64 bytes of addresses go through the stack.
 // Up to FEW tokens the quads of x are held and the weights pass, else the other way round: what is held goes to
-// the stack (1.06 times as fast at 1 token; at 16 the other way is 1.3 times as fast).
-// Lost: subgroupBroadcast in place of shuffles (a search for the first live lane each time, 2.6 times as long);
+// the stack (1.06 times as fast at 1 token; at 16 the other way is 1.3 times as fast). Likewise up to FEW tokens 8 blocks'
+// scale words are read once (HELD_BLOCKS), a call for each word less: Q4_K 1.14 times as fast, at 16 tokens 0.94. With
+// offsets as above Q4_K is 1.27, Q4_1 1.25, Q5_K 1.22 and Q2_K 1.12 times as fast with 1 token. The loop around that of
+// blocks, of one turn for the other types, makes those 1.05 times as fast. On Mesa 26.1 Q4_K is 1.35 and 1.27 times as fast
+// with 1 token and 2; offsets with sums of x lose there (Q2_K 0.95, Q4_K 0.9 with 2 tokens), and so does the loop around
+// (Q8_0 0.88), and where a row lies as known before the loop (0.92).
+// Lost: scale words held for IQ4_XS (0.97 times as fast) and Q6_K (as fast), for 2 blocks of Q8_0, Q4_0 and Q6_K (0.82 to
+// 0.9: an inner loop of 2 turns); offsets with sums of x at 16 tokens (0.94); shuffles whose lane LLVM does not know, each
+// one instruction in place of 1.8 (1.01 at 16 tokens, 0.9 at 1);
+// subgroupBroadcast in place of shuffles (a search for the first live lane each time, 2.6 times as long);
 // one loop over tokens in place of unrolled ones (sums indexed by a variable are gathers and scatters);
 // storage texel buffers, which Mesa puts in line (as fast up to 9 tokens, 8 % slower at 16: addresses by lane);
 // sums stored as words of 64 bits (0.84 to 1.13 times as fast: half the turns, each twice as long);
@@ -58,19 +67,25 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
-#define WEIGHT_TEXELS
-#include "weight.glsl"
 #include "push_matmul.h"
 
-#define LANES 8u
-#define ROWS WEIGHT_QUAD           // LANES ROWS = WEIGHT_GROUP
-#define FEW 2u                     // TOKENS whose quads are held, else the weights are
 layout(local_size_x = 8) in;
 layout(constant_id = PM_SPEC_MATMUL_TOKENS) const uint TOKENS = 1;
 layout(constant_id = PM_SPEC_MATMUL_UNIFORM) const bool UNIFORM = false; // x is loaded by address
+layout(constant_id = PM_SPEC_MATMUL_BY_ROWS) const bool BY_ROWS = false; // the order of additions may differ by TOKENS
 layout(set = 0, binding = 2) uniform samplerBuffer x;
 
+#define LANES 8u
+#define FEW 2u                     // TOKENS whose quads are held, else the weights are
+const bool HOLD = TOKENS <= FEW;
+const bool OFFSET_APART = HOLD && BY_ROWS && !UNIFORM;
+#define WEIGHT_TEXELS
+#include "weight.glsl"
+#define ROWS WEIGHT_QUAD           // LANES ROWS = WEIGHT_GROUP
+
 const uint HELD = UNIFORM ? 1 : BLOCKS_HELD; // blocks of FEW tokens that are read before any is used
+const bool SHARED = HOLD && HELD_BLOCKS > 0;      // blocks share scale words, which are read once
+const bool NESTED = SHARED || !UNIFORM;
 
 // Lane's quad of block b of a row of x.
 vec4 quad_of(uint row, uint b)
@@ -88,61 +103,100 @@ vec4 quad_at(uint row, uint b, uint j, vec4 own)
     return subgroupShuffle(own, j);
 }
 
-void main()
+// The sum of the block, that of each half for a type of two scales, where OFFSET_APART.
+vec2 sum_of(vec4 own)
 {
-    const uint rows = U32In(p.rows).v[0];
-    const uint first = gl_WorkGroupID.y * TOKENS;
-    if (first >= rows)
-        return;
-    const uint lane = gl_SubgroupInvocationID;
-    const uint last = rows - 1 - first; // rows past the count repeat it
+    float sum = (own.x + own.y) + (own.z + own.w);
+    sum += subgroupShuffleXor(sum, 1);
+    sum += subgroupShuffleXor(sum, 2);
+    const float low = subgroupShuffle(sum, 0), high = subgroupShuffle(sum, 4);
+    return WEIGHT_PART == 8 ? vec2(low + high) : vec2(low, high);
+}
 
-    float sum[ROWS * TOKENS];
-    [[unroll]] for (uint t = 0; t < ROWS * TOKENS; t++)
-        sum[t] = 0.0;
-    for (uint b = 0; b < p.blocks; b++) {
-        if (TOKENS <= FEW) {
-            vec4 quad[TOKENS * 8];
-            [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-                const uint row = first + min(t, last);
-                const vec4 own = quad_of(row, b);
-                [[unroll]] for (uint j = 0; j < 8; j++)
-                    quad[t * 8 + j] = quad_at(row, b, j, own);
-            }
-            [[unroll]] for (uint from = 0; from < ROWS; from += HELD) {
-                Block block[HELD];
-                float part[HELD * TOKENS];
-                [[unroll]] for (uint h = 0; h < HELD; h++)
-                    block[h] = block_of(weight_row(gl_WorkGroupID.x, lane, from + h, p.group_pieces, p.group_scales), b);
-                [[unroll]] for (uint j = 0; j < 8; j++) {
-                    [[unroll]] for (uint h = 0; h < HELD; h++) {
-                        const vec4 v = quad_of_block(block[h], j);
-                        [[unroll]] for (uint t = 0; t < TOKENS; t++)
-                            add_unscaled(j, v, quad[t * 8 + j], block[h].scale, part[h * TOKENS + t],
-                                         sum[(from + h) * TOKENS + t]);
-                    }
-                }
-            }
-        } else {
-            vec4 v[ROWS * 8];
-            vec2 scale[ROWS];
-            [[unroll]] for (uint r = 0; r < ROWS; r++) {
-                vec4 row_v[8];
-                load_block_unscaled(weight_row(gl_WorkGroupID.x, lane, r, p.group_pieces, p.group_scales), b, row_v, scale[r]);
-                [[unroll]] for (uint j = 0; j < 8; j++)
-                    v[r * 8 + j] = row_v[j];
-            }
-            [[unroll]] for (uint t = 0; t < TOKENS; t++) {
-                const uint row = first + min(t, last);
-                const vec4 own = quad_of(row, b);
-                float part[ROWS];
-                [[unroll]] for (uint j = 0; j < 8; j++) {
-                    const vec4 quad = quad_at(row, b, j, own);
-                    [[unroll]] for (uint r = 0; r < ROWS; r++)
-                        add_unscaled(j, v[r * 8 + j], quad, scale[r], part[r], sum[r * TOKENS + t]);
+// The workgroup's first row of x, and how many more there are: rows past the count repeat the last. A lane's rows of
+// weights, and its sums.
+uint first, last;
+Weight weight[ROWS];
+float sum[ROWS * TOKENS];
+
+Weight row_of(uint r)
+{
+    return NESTED ? weight[r] : weight_row(gl_WorkGroupID.x, gl_SubgroupInvocationID, r, p.group_pieces, p.group_scales);
+}
+
+// Adds the products of block b.
+void add_block(uint b)
+{
+    if (HOLD) {
+        vec4 quad[TOKENS * 8];
+        vec2 x_sum[TOKENS];
+        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+            const uint row = first + min(t, last);
+            const vec4 own = quad_of(row, b);
+            [[unroll]] for (uint j = 0; j < 8; j++)
+                quad[t * 8 + j] = quad_at(row, b, j, own);
+            x_sum[t] = sum_of(own);
+        }
+        [[unroll]] for (uint from = 0; from < ROWS; from += HELD) {
+            Block block[HELD];
+            float part[HELD * TOKENS];
+            [[unroll]] for (uint h = 0; h < HELD; h++)
+                block[h] = block_of(row_of(from + h), b);
+            [[unroll]] for (uint j = 0; j < 8; j++) {
+                [[unroll]] for (uint h = 0; h < HELD; h++) {
+                    const vec4 v = quad_of_block(block[h], j);
+                    [[unroll]] for (uint t = 0; t < TOKENS; t++)
+                        add_unscaled(j, v, quad[t * 8 + j], block[h].scale, block[h].offset, x_sum[t],
+                                     part[h * TOKENS + t], sum[(from + h) * TOKENS + t]);
                 }
             }
         }
+    } else {
+        vec4 v[ROWS * 8];
+        vec2 scale[ROWS];
+        [[unroll]] for (uint r = 0; r < ROWS; r++) {
+            vec4 row_v[8];
+            load_block_unscaled(row_of(r), b, row_v, scale[r]);
+            [[unroll]] for (uint j = 0; j < 8; j++)
+                v[r * 8 + j] = row_v[j];
+        }
+        [[unroll]] for (uint t = 0; t < TOKENS; t++) {
+            const uint row = first + min(t, last);
+            const vec4 own = quad_of(row, b);
+            float part[ROWS];
+            [[unroll]] for (uint j = 0; j < 8; j++) {
+                const vec4 quad = quad_at(row, b, j, own);
+                [[unroll]] for (uint r = 0; r < ROWS; r++)
+                    add_unscaled(j, v[r * 8 + j], quad, scale[r], part[r], sum[r * TOKENS + t]);
+            }
+        }
+    }
+}
+
+void main()
+{
+    const uint rows = U32In(p.rows).v[0];
+    first = gl_WorkGroupID.y * TOKENS;
+    if (first >= rows)
+        return;
+    const uint lane = gl_SubgroupInvocationID;
+    last = rows - 1 - first;
+    [[unroll]] for (uint t = 0; t < ROWS * TOKENS; t++)
+        sum[t] = 0.0;
+    if (NESTED) {
+        [[unroll]] for (uint r = 0; r < ROWS; r++)
+            weight[r] = weight_row(gl_WorkGroupID.x, lane, r, p.group_pieces, p.group_scales);
+        const uint span = SHARED ? HELD_BLOCKS : p.blocks;
+        for (uint begin = 0; begin < p.blocks; begin += span) {
+            [[unroll]] for (uint r = 0; r < ROWS; r++)
+                if (SHARED)
+                    hold(weight[r], begin);
+            for (uint b = begin; b < begin + span; b++)
+                add_block(b);
+        }
+    } else {
+        for (uint b = 0; b < p.blocks; b++)
+            add_block(b);
     }
     F32Out y = F32Out(advance(p.y, first, p.y_stride * 4u));
     [[unroll]] for (uint r = 0; r < ROWS; r++) {

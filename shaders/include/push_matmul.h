@@ -7,6 +7,7 @@
 #define PM_SPEC_MATMUL_SLICES 9    /* parts that k is cut into */
 #define PM_SPEC_MATMUL_LANES 10    /* of a subgroup */
 #define PM_SPEC_MATMUL_UNIFORM 11  /* of matmul_texels.comp: x by address */
+#define PM_SPEC_MATMUL_BY_ROWS 12  /* likewise: the order of additions may differ by TOKENS */
 
 /* Of matmul_coopmat.comp, see there; M and N of matmul_coopmat2.comp, too. */
 #define PM_SPEC_COOPMAT_M 8

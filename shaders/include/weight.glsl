@@ -14,6 +14,8 @@
 #extension GL_EXT_control_flow_attributes : require
 #ifdef WEIGHT_TEXELS
 #define BYTES_IN_PLACE
+#else
+const bool OFFSET_APART = false;
 #endif
 #include "address.glsl"
 #include "weight_bits.glsl"
@@ -46,6 +48,7 @@ struct Weight {
     uint pieces;                   // texel of this row's piece 0; the next is WEIGHT_GROUP further
     uint scales;                   // texel of its quad's scale word 0; the next is WEIGHT_GROUP / WEIGHT_QUAD further
     uint row;                      // in its quad
+    uvec4 held;                    // scale words that HELD_BLOCKS blocks share, as hold_words() put them there
 };
 
 uvec4 piece(Weight weight, uint i)
@@ -58,6 +61,18 @@ uint scale_word(Weight weight, uint i)
     return texelFetch(weight_scales, int(weight.scales + i * (WEIGHT_GROUP / WEIGHT_QUAD)))[weight.row];
 }
 
+// Scale word base + i, i < 4, of those that a type's hold() names: where HOLD, one that was read before.
+uint shared_word(Weight weight, uint base, uint i)
+{
+    return HOLD ? weight.held[i] : scale_word(weight, base + i);
+}
+
+void hold_words(inout Weight weight, uint base, uint count)
+{
+    [[unroll]] for (uint i = 0; i < count; i++)
+        weight.held[i] = scale_word(weight, base + i);
+}
+
 #ifdef WEIGHT_TABLE
 uint table_word(Weight weight, uint i)
 {
@@ -68,7 +83,8 @@ uint table_word(Weight weight, uint i)
 // Row `row` of quad `quad` of a group of rows. group_pieces, group_scales: bytes of one group.
 Weight weight_row(uint group, uint quad, uint row, uint group_pieces, uint group_scales)
 {
-    return Weight(group * (group_pieces / 16) + quad * WEIGHT_QUAD + row, group * (group_scales / 16) + quad, row);
+    return Weight(group * (group_pieces / 16) + quad * WEIGHT_QUAD + row, group * (group_scales / 16) + quad, row,
+                  uvec4(0));
 }
 
 #else
@@ -89,6 +105,15 @@ uvec4 piece(Weight weight, uint i)
 uint scale_word(Weight weight, uint i)
 {
     return weight.scales.v[i * WEIGHT_GROUP];
+}
+
+uint shared_word(Weight weight, uint base, uint i)
+{
+    return scale_word(weight, base + i);
+}
+
+void hold_words(inout Weight weight, uint base, uint count)
+{
 }
 
 #ifdef WEIGHT_TABLE
@@ -170,6 +195,13 @@ float add_products(float sum, vec4 a, vec4 b)
 #include "weight_iq3_s.glsl"
 #endif
 
+#ifndef HELD_BLOCKS
+#define HELD_BLOCKS 0u
+void hold(inout Weight weight, uint b)
+{
+}
+#endif
+
 #ifndef I8_BIAS
 #define I8_BIAS 0
 #endif
@@ -210,9 +242,10 @@ float load_weight(Weight weight, uint b, uint i)
 }
 #endif
 
-// Scales of a block's load_block_unscaled(): none for a type with an offset or without bytes.
+// Scales of a block's load_block_unscaled() and quad_of_block(): none for a type without bytes, nor for one with an
+// offset, but where OFFSET_APART says that offsets are multiplied with sums of x.
 #ifdef I8_BYTES
-const uint WEIGHT_SCALES = I8_OFFSET ? 0 : I8_HALVES;
+const uint WEIGHT_SCALES = I8_OFFSET && !OFFSET_APART ? 0 : I8_HALVES;
 #else
 const uint WEIGHT_SCALES = 0;
 #endif
@@ -245,7 +278,7 @@ struct Block {
 #else
 #define BLOCKS_HELD 1u
     vec4 w[8];
-    vec2 scale;
+    vec2 scale, offset;
 #endif
 };
 
@@ -257,6 +290,7 @@ Block block_of(Weight weight, uint b)
 #else
     load_block(weight, b, block.w);
     block.scale = vec2(1.0);
+    block.offset = vec2(0.0);
 #endif
     return block;
 }
@@ -277,12 +311,18 @@ vec4 quad_of_block(Block block, uint j)
 const uint WEIGHT_PART = WEIGHT_SCALES == 2 ? 4 : 8; // vec4s of v that share a scale
 
 // Products of v[j] and a quad of x, j from 0 to 7 in turn, are added to the part of them that shares a scale, whole
-// parts to sum.
-void add_unscaled(uint j, vec4 v, vec4 quad, vec2 scale, inout float part, inout float sum)
+// parts to sum. x_sum: of the x of a part's quads, where OFFSET_APART.
+void add_unscaled(uint j, vec4 v, vec4 quad, vec2 scale, vec2 offset, vec2 x_sum, inout float part, inout float sum)
 {
     const float product = dot(v, quad);
+    const uint h = j / WEIGHT_PART;
     part = j % WEIGHT_PART == 0 ? product : part + product;
     if (j % WEIGHT_PART == WEIGHT_PART - 1)
-        sum += WEIGHT_SCALES > 0 ? scale[j / WEIGHT_PART] * part : part;
+        sum += WEIGHT_SCALES == 0 ? part : I8_OFFSET ? scale[h] * part + offset[h] * x_sum[h] : scale[h] * part;
+}
+
+void add_unscaled(uint j, vec4 v, vec4 quad, vec2 scale, inout float part, inout float sum)
+{
+    add_unscaled(j, v, quad, scale, vec2(0.0), vec2(0.0), part, sum);
 }
 #endif

@@ -2,6 +2,7 @@
 // block of 32, d and dmin f16 for each 256. A block is 1 piece as in Q4_0. The 4 scale words of
 // a 256: weight_k_scale.glsl.
 #define PIECES_PER_BLOCK 1u
+#define K_WORDS 4u
 #include "weight_k_scale.glsl"
 
 #define I8_BYTES unsigned_bytes

@@ -1,6 +1,7 @@
 // weight_q5_k.glsl - Q5_K: w = (d s) q - (dmin m), q of 5 bits, s and m of 6 bits for each block of
 // 32, d and dmin f16 for each 256. A block is 1 piece of low bits as in Q4_0. Scale words of a 256:
 // 0..3 = weight_k_scale.glsl; 4..11 = high bits of each block (quad_of_1()).
+#define K_WORDS 12u
 #include "weight_k_scale.glsl"
 
 #define I8_BYTES unsigned_bytes

@@ -218,6 +218,8 @@ static void cut_plain(const pm_vk_caps *caps, const pm_matmul *m, const struct m
         add_constant(&cut->key, PM_SPEC_MATMUL_TOKENS, cut->rows);
     if (v->family == UNIFORM)
         add_constant(&cut->key, PM_SPEC_MATMUL_UNIFORM, 1);
+    if (is_texels(v) && !m->deterministic)
+        add_constant(&cut->key, PM_SPEC_MATMUL_BY_ROWS, 1);
 }
 
 /* Texels of the parts of a matmul, by shapes alone. */
@@ -245,6 +247,14 @@ static uint32_t texels_of(const pm_matmul *m, pm_vk_texels texels[PM_VK_TEXELS_M
     return table.bytes > 0 ? 4 : 3;
 }
 
+/* Turns of the loops along k: one for each 32 weights, and for every 8 of those two more where what they share is read
+ * once, which is for some types. */
+static uint64_t turns_of(const struct matmul_variant *v, uint32_t k)
+{
+    const uint64_t blocks = pm_div_up(k, 32);
+    return is_texels(v) ? blocks + blocks / 8 * 2 + 1 : blocks;
+}
+
 /* How variant `index` is cut for m, or what it needs and device, build or m lacks. The key's
  * module is the caller's to fill in. */
 static const char *cut_of(uint32_t index, const pm_vk_caps *caps, const pm_matmul *m, pm_matmul_cut *cut)
@@ -259,7 +269,7 @@ static const char *cut_of(uint32_t index, const pm_vk_caps *caps, const pm_matmu
         return families[v->family].needs;
     if (!pm_vk_module_exists(module))
         return "a shader for weights of this type, and a glslang that compiles it";
-    if (!pm_loops_fit(caps, pm_div_up(m->weight.k, 32)))
+    if (!pm_loops_fit(caps, turns_of(v, m->weight.k)))
         return "shorter rows: " PM_LOOPS_LACK;
     if (v->family == COOPMAT)
         return pm_matmul_cut_coopmat(caps, m, v->rows, cut);

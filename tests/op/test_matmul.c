@@ -552,6 +552,46 @@ static void fifty_repeats_and_a_fresh_recording_are_the_same_bits(void **state)
     }
 }
 
+/* Deterministic, what an engine takes gives a row the same bits alone and among others, whose kernels are made
+ * for other numbers of rows. */
+static void deterministic_rows_are_the_same_bits_in_any_batch(void **state)
+{
+    (void)state;
+    static const pm_dtype types[] = {PM_DTYPE_Q8_0, PM_DTYPE_Q4_1, PM_DTYPE_Q2_K, PM_DTYPE_Q4_K};
+    static const uint32_t counts[] = {1, 2, 3};
+    const uint32_t n = 70;
+    for_each_type(type) {
+        bool named = false;
+        for (uint32_t i = 0; i < COUNT_OF(types); i++)
+            named |= types[i] == (pm_dtype)type;
+        if (!named)
+            continue;
+        const uint64_t seed = harness_seed() + 15;
+        matrix m = matrix_make((pm_dtype)type, BLOCKS_NORMAL, n, 512, POOL, seed);
+        float alone[70];
+        for (uint32_t i = 0; i < COUNT_OF(counts); i++) {
+            const matmul_case c = {.m = &m, .kind = INPUT_NORMAL, .seed = seed, .rows = counts[i], .rows_max = counts[i]};
+            matmul_run run = run_make(&c);
+            run.m.deterministic = true;
+            run.m.y = pm_slice_part(run.y.slice, 0, (run.y_floats - GAP) * 4);
+            pm_vk_recorder *recorder = make_recorder();
+            ok(pm_matmul_record(recorder, &run.m));
+            run_recorder(recorder);
+            float *y = many(run.y.slice.bytes / 4, 4);
+            buffer_read(&run.y, y);
+            if (i == 0)
+                memcpy(alone, y, sizeof(alone));
+            for (uint32_t at = 0; at < n; at++)
+                if (pm_f32_bits(y[at]) != pm_f32_bits(alone[at]))
+                    fail_msg("%s: output %u of a row is %.9g alone and %.9g among %u", pm_dtype_get((pm_dtype)type)->name, at,
+                             (double)alone[at], (double)y[at], counts[i]);
+            free(y);
+            run_free(&run);
+        }
+        matrix_free(&m);
+    }
+}
+
 /* A replay whose row count changed is what a recording for that count is. */
 static void a_replay_reads_the_count_anew(void **state)
 {
@@ -654,6 +694,7 @@ int main(void)
         cmocka_unit_test(rows_past_4_gib),
         cmocka_unit_test(weights_past_4_gib),
         cmocka_unit_test(fifty_repeats_and_a_fresh_recording_are_the_same_bits),
+        cmocka_unit_test(deterministic_rows_are_the_same_bits_in_any_batch),
         cmocka_unit_test(a_replay_reads_the_count_anew),
         cmocka_unit_test(masked_capabilities),
     };

@@ -175,6 +175,23 @@ static void weight_rows_are_read_to_their_end(void **state)
     pm_vk_caps gpu = cpu;
     gpu.is_cpu = false;
     assert_int_equal(pm_matmul_pick(&gpu, &m, &variant), PM_OK);
+
+    /* Of textures, with two loops: of all blocks in one turn, or of the 8 that share their scales. */
+    pm_vk_caps texels = cpu;
+    texels.bits = PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS);
+    texels.texels_max = UINT32_MAX;
+    uint32_t of_textures = 0;
+    while (strcmp(pm_matmul_variant(of_textures), "texels16") != 0)
+        of_textures++;
+    uint64_t longest = 0;
+    for (uint32_t eights = 1; eights < PM_LOOPS_MAX / 8; eights++) {
+        m.weight.k = m.x_stride = eights * 256;
+        if (!pm_matmul_variant_fits(of_textures, &texels, &m))
+            continue;
+        longest = eights;
+        assert_true(loop(1) + loop(eights * 8) < PM_LOOPS_MAX && loop(eights) + eights * loop(8) < PM_LOOPS_MAX);
+    }
+    assert_true(loop(longest) + longest * loop(8) > PM_LOOPS_MAX - 16); /* and none that fits is refused */
 }
 
 int main(void)
