@@ -30,14 +30,24 @@ struct Place {                     // of what a workgroup writes
     bool is_q;
 };
 
+uint64_t half_quad(vec4 value)
+{
+    return packUint2x32(uvec2(half_pair(value.x, value.y), half_pair(value.z, value.w)));
+}
+
+// Quad i of a head of K.
+void store_key(Place to, uint i, vec4 value)
+{
+    to.k.v[(i / 2u * p.page_tokens + to.t) * 2u + i % 2u] = half_quad(value);
+}
+
 // Quad i of a rotated head.
 void store_rotated(Place to, uint i, vec4 value)
 {
     if (to.is_q)
         store_quad(to.q, i, value);
     else
-        to.k.v[(i / 2u * p.page_tokens + to.t) * 2u + i % 2u] =
-            packUint2x32(uvec2(half_pair(value.x, value.y), half_pair(value.z, value.w)));
+        store_key(to, i, value);
 }
 
 void main()
@@ -67,19 +77,21 @@ void main()
             store_rotated(to, i, a * c - b * s);
             store_rotated(to, i + turned / 2u, a * s + b * c);
         }
-    } else {
-        for (uint i = lane; i < turned; i += LANES) {
-            const vec4 x = texelFetch(qkv, int(from + i)), angle = texelFetch(table, int(angles + i));
-            store_rotated(to, i, vec4(x.x * angle.x - x.y * angle.y, x.x * angle.y + x.y * angle.x,
-                                      x.z * angle.z - x.w * angle.w, x.z * angle.w + x.w * angle.z));
-        }
     }
-    if (to.is_q)
-        return;
-    for (uint i = turned + lane; i < quads; i += LANES)
-        store_rotated(to, i, texelFetch(qkv, int(from + i)));
     for (uint i = lane; i < quads; i += LANES) {
-        const vec4 value = texelFetch(qkv, int(from + p.kv_heads * quads + i));
-        to.v.v[to.t * quads + i] = packUint2x32(uvec2(half_pair(value.x, value.y), half_pair(value.z, value.w)));
+        const vec4 x = texelFetch(qkv, int(from + i));
+        if (NEOX) {
+            if (!to.is_q && i >= turned)
+                store_key(to, i, x);
+        } else {
+            const vec4 angle = texelFetch(table, int(angles + min(i, turned - 1u)));
+            const vec4 rotated = vec4(x.x * angle.x - x.y * angle.y, x.x * angle.y + x.y * angle.x,
+                                      x.z * angle.z - x.w * angle.w, x.z * angle.w + x.w * angle.z);
+            store_rotated(to, i, mix(x, rotated, bvec4(i < turned)));
+        }
+        if (!to.is_q) {
+            const vec4 value = texelFetch(qkv, int(from + p.kv_heads * quads + i));
+            to.v.v[to.t * quads + i] = half_quad(value);
+        }
     }
 }

@@ -7,6 +7,7 @@
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer F32In { float v[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer F32Out { float v[]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer F32x4In { vec4 v[]; };
+layout(buffer_reference, std430, buffer_reference_align = 16) buffer F32x4Out { vec4 v[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) readonly buffer U32In { uint v[]; };
 layout(buffer_reference, std430, buffer_reference_align = 4) buffer U32Out { uint v[]; };
 layout(buffer_reference, std430, buffer_reference_align = 16) readonly buffer U32x4In { uvec4 v[]; };

@@ -3,22 +3,19 @@
 #ifndef HALF_GLSL
 #define HALF_GLSL
 
+// No branches: on CPU drivers each way is gone anyway, and a compiler takes longer for it.
 uint half_bits(float value)
 {
     const uint bits = floatBitsToUint(value), sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7fffffffu;
-    if (magnitude > 0x7f800000u)
-        return sign | 0x7e00u;
-    if (magnitude >= 0x477ff000u) // 65520 and above
-        return sign | 0x7c00u;
-    if (magnitude < 0x38800000u) { // below 2^-14: multiples of 2^-24
-        if (magnitude < 0x33000000u) // below 2^-25
-            return sign;
-        const uint shift = 126u - (magnitude >> 23); // 14 .. 24
-        const uint mantissa = (magnitude & 0x7fffffu) | 0x800000u, half_ulp = 1u << (shift - 1u);
-        const uint down = mantissa >> shift, rest = mantissa & ((1u << shift) - 1u);
-        return sign | (down + uint(rest > half_ulp || (rest == half_ulp && (down & 1u) == 1u)));
-    }
-    return sign | ((magnitude + 0xfffu + ((magnitude >> 13) & 1u) - 0x38000000u) >> 13);
+    const uint normal = (magnitude + 0xfffu + ((magnitude >> 13) & 1u) - 0x38000000u) >> 13;
+    // Below 2^-14 multiples of 2^-24, none below 2^-25, of which rest is half at most.
+    const uint shift = clamp(126u - min(magnitude >> 23, 126u), 14u, 25u);
+    const uint mantissa = (magnitude & 0x7fffffu) | 0x800000u, half_ulp = 1u << (shift - 1u);
+    const uint down = mantissa >> shift, rest = mantissa & ((1u << shift) - 1u);
+    const uint tiny = down + (uint(rest > half_ulp) | (uint(rest == half_ulp) & down & 1u));
+    uint half_of = mix(normal, tiny, magnitude < 0x38800000u);
+    half_of = mix(half_of, 0x7c00u, magnitude >= 0x477ff000u); // 65520 and above
+    return sign | mix(half_of, 0x7e00u, magnitude > 0x7f800000u);
 }
 
 uint half_pair(float low, float high)

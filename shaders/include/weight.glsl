@@ -242,6 +242,27 @@ float load_weight(Weight weight, uint b, uint i)
 }
 #endif
 
+// The weights 4 j .. 4 j + 3 of block b. j differs from lane to lane: choices, since no index may.
+vec4 load_quad(Weight weight, uint b, uint j)
+{
+#ifdef I8_BYTES
+    uint q[8];
+    vec2 scale, offset;
+    load_block_i8(weight, b, q, scale, offset);
+    uint codes = q[0];
+    [[unroll]] for (uint i = 1; i < 8; i++)
+        codes = mix(codes, q[i], i == j);
+    return I8_HALVES == 2 && j >= 4 ? weights_of(codes, 1, scale, offset) : weights_of(codes, 0, scale, offset);
+#else
+    vec4 w[8];
+    load_block(weight, b, w);
+    vec4 quad = w[0];
+    [[unroll]] for (uint i = 1; i < 8; i++)
+        quad = mix(quad, w[i], bvec4(i == j));
+    return quad;
+#endif
+}
+
 // Scales of a block's load_block_unscaled() and quad_of_block(): none for a type without bytes, nor for one with an
 // offset, but where OFFSET_APART says that offsets are multiplied with sums of x.
 #ifdef I8_BYTES

@@ -28,7 +28,7 @@ pm_result pm_embedding_record(pm_vk_recorder *recorder, const pm_embedding *e)
     pm_vk_dispatch dispatch = {
         .op = "embedding",
         .push = &push,
-        .groups = {pm_div_up(view.blocks, lanes), e->rows_max, 1},
+        .groups = {pm_div_up(8 * view.blocks, lanes), e->rows_max, 1},
         .access_count = 4,
         .access = {{e->weight.data, false}, {e->tokens, false}, {e->y, true}, {e->rows, false}},
         .bytes = e->rows_max * (pm_weight_read_bytes(&e->weight) / e->weight.n + (uint64_t)e->weight.k * 4),

@@ -93,6 +93,8 @@ static void check(const rope_case *c)
         qkv[i] = input_value(c->kind, harness_seed() + 3, i);
         if (i % 7 == 3 && c->kind == INPUT_NORMAL) /* halfway between two f16 */
             qkv[i] = (float)(2 * input_index(5, i, 1024) + 1) * 0x1p-11f + 1.0f;
+        if (i % 7 == 5 && c->kind == INPUT_NORMAL) /* and between two below 2^-14, and below the least */
+            qkv[i] = (float)(2 * input_index(6, i, 1024) + 1) * (i % 2 == 0 ? 0x1p-25f : -0x1p-27f);
     }
     for (uint32_t p = 0; p < positions; p++)
         for (uint32_t i = 0; i < c->rotary_dim / 2; i++) {
