@@ -8,7 +8,7 @@
 #      types of weights,
 #   3. the tests of the lower floors, of the ops and of the program under the address and
 #      undefined-behaviour sanitizers, where the pages check their invariants after each call,
-#   4. eight threads around one that steps, and jobs on threads, under the thread sanitizer,
+#   4. eight threads around one that steps, threads that share a device, and jobs on threads, under the thread sanitizer,
 #   5. the op and model suites in a Debian 13 root, whose lavapipe has cooperative matrices
 #      (tests/root13.sh; where no root can be had, that is said).
 #
@@ -105,8 +105,8 @@ PUMICE_VALIDATE=1 PUMICE_TEST_AGAIN=1 PUMICE_TEST_TYPES=f16,q8_0,q4_k,iq2_xxs ru
 # Last, with all pipelines in the cache: a compiler of shaders under the sanitizers takes four times as long.
 run "$root/build-asan" "under the sanitizers, on lavapipe" -L '^(unit|sched|fuzz|op|tools)$' -E 'swiftshader|tools\.(verify|peers)'
 
-targets="test_threads test_thread" build "$root/build-tsan" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPUMICE_SANITIZE=thread
-run "$root/build-tsan" "under the thread sanitizer, on lavapipe" -R '^(model\.threads\.lavapipe|unit\.thread)$'
+targets="test_threads test_thread test_vk_threads" build "$root/build-tsan" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPUMICE_SANITIZE=thread
+run "$root/build-tsan" "under the thread sanitizer, on lavapipe" -R '^(model\.threads\.lavapipe|op\.vk_threads\.lavapipe|unit\.thread)$'
 
 # Where no root can be had, root13.sh says why and exits with 77.
 stage "cooperative matrices, on Debian 13's lavapipe"

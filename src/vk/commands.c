@@ -322,20 +322,15 @@ static pm_result gather_list(pm_vk_commands *c, gather *g)
     return PM_OK;
 }
 
-pm_result pm_vk_commands_submit(pm_vk_commands *const *list, uint32_t count)
+static pm_result submit_all(pm_vk_device *d, pm_vk_commands *const *list, uint32_t count)
 {
     gather g = {.count = 0};
-    pm_vk_device *d = NULL;
     const uint64_t now_ns = pm_clock_ns();
     for (uint32_t i = 0; i < count; i++) {
         pm_assert(list[i]->value == 0);
-        if (list[i]->dispatches == 0)
-            continue;
-        d = list[i]->device;
-        PM_TRY(gather_list(list[i], &g));
+        if (list[i]->dispatches > 0)
+            PM_TRY(gather_list(list[i], &g));
     }
-    if (d == NULL)
-        return PM_OK;
     PM_TRY(flush(d, &g));
     for (uint32_t i = 0; i < count; i++)
         if (list[i]->dispatches > 0) {
@@ -343,6 +338,17 @@ pm_result pm_vk_commands_submit(pm_vk_commands *const *list, uint32_t count)
             list[i]->value = d->timeline_value;
         }
     return PM_OK;
+}
+
+pm_result pm_vk_commands_submit(pm_vk_commands *const *list, uint32_t count)
+{
+    if (count == 0)
+        return PM_OK;
+    pm_vk_device *d = list[0]->device;
+    pthread_mutex_lock(&d->queue_lock); /* so that the timeline's value is this run's */
+    const pm_result result = submit_all(d, list, count);
+    pthread_mutex_unlock(&d->queue_lock);
+    return result;
 }
 
 pm_result pm_vk_commands_wait(pm_vk_commands *c)
@@ -353,8 +359,8 @@ pm_result pm_vk_commands_wait(pm_vk_commands *c)
         return PM_OK;
     c->value = 0;
     PM_TRY(pm_vk_wait(d, value));
-    const uint64_t now_ns = pm_clock_ns(), begin_ns = c->start_ns > d->waited_ns ? c->start_ns : d->waited_ns;
-    PM_TRY(regroup(c, now_ns - begin_ns));
+    const uint64_t now_ns = pm_clock_ns(), waited_ns = d->waited_ns;
+    PM_TRY(regroup(c, now_ns - (c->start_ns > waited_ns ? c->start_ns : waited_ns)));
     d->waited_ns = now_ns;
     return c->queries != VK_NULL_HANDLE ? pm_vk_profile_collect(d, c->queries, c->entries, c->dispatches) : PM_OK;
 }

@@ -368,6 +368,15 @@ static pm_result open_in(pm_vk_device *d, VkInstance instance, const char *selec
     return result;
 }
 
+static void init_lock(pthread_mutex_t *lock)
+{
+    pthread_mutexattr_t attributes;
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_settype(&attributes, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(lock, &attributes);
+    pthread_mutexattr_destroy(&attributes);
+}
+
 static pm_result open_device(const char *selector, bool profile, bool statistics, pm_vk_device **out)
 {
     VkInstance instance;
@@ -377,6 +386,8 @@ static pm_result open_device(const char *selector, bool profile, bool statistics
         pm_vk_instance_release();
         return PM_ERR_NOMEM;
     }
+    init_lock(&device->queue_lock);
+    init_lock(&device->pipelines_lock);
     device->statistics = statistics;
     pm_vk_device_limit_submissions(device, 100);
     const pm_result result = open_in(device, instance, selector, profile);
@@ -411,6 +422,8 @@ void pm_vk_device_close(pm_vk_device *device)
         device->vk.vkDestroyDevice(device->handle, NULL);
     }
     pm_vk_instance_release();
+    pthread_mutex_destroy(&device->pipelines_lock);
+    pthread_mutex_destroy(&device->queue_lock);
     pm_free(device);
 }
 
@@ -433,6 +446,11 @@ void pm_vk_device_switch_off(pm_vk_device *device, uint32_t id)
 void pm_vk_device_choose(pm_vk_device *device, const struct pm_choices *choices)
 {
     device->caps.choices = choices;
+}
+
+bool pm_vk_device_is_profiled(const pm_vk_device *device)
+{
+    return device->profile;
 }
 
 void pm_vk_device_limit_submissions(pm_vk_device *device, uint32_t ms)
@@ -497,11 +515,13 @@ static pm_result create_timeline(pm_vk_device *d)
 
 void pm_vk_drain(pm_vk_device *d)
 {
+    pthread_mutex_lock(&d->queue_lock);
     if (d->timeline_value > 0)
         (void)d->vk.vkDeviceWaitIdle(d->handle);
+    pthread_mutex_unlock(&d->queue_lock);
 }
 
-pm_result pm_vk_submit(pm_vk_device *d, const VkCommandBufferSubmitInfo *buffers, uint32_t count)
+static pm_result submit(pm_vk_device *d, const VkCommandBufferSubmitInfo *buffers, uint32_t count)
 {
     if (d->timeline == VK_NULL_HANDLE) /* here, since a device without hardware compiles but has none */
         PM_TRY(create_timeline(d));
@@ -509,17 +529,25 @@ pm_result pm_vk_submit(pm_vk_device *d, const VkCommandBufferSubmitInfo *buffers
                                           .semaphore = d->timeline,
                                           .value = d->timeline_value + 1,
                                           .stageMask = VK_PIPELINE_STAGE_2_ALL_COMMANDS_BIT};
-    const VkSubmitInfo2 submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO_2,
+    const VkSubmitInfo2 info = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO_2,
                                   .commandBufferInfoCount = count,
                                   .pCommandBufferInfos = buffers,
                                   .signalSemaphoreInfoCount = 1,
                                   .pSignalSemaphoreInfos = &signal};
-    const VkResult result = d->vk.vkQueueSubmit2(d->queue, 1, &submit, VK_NULL_HANDLE);
+    const VkResult result = d->vk.vkQueueSubmit2(d->queue, 1, &info, VK_NULL_HANDLE);
     if (result == VK_SUCCESS)
         d->timeline_value++;
     else
         pm_vk_drain(d);
     return pm_vk_check(result, "vkQueueSubmit2");
+}
+
+pm_result pm_vk_submit(pm_vk_device *d, const VkCommandBufferSubmitInfo *buffers, uint32_t count)
+{
+    pthread_mutex_lock(&d->queue_lock);
+    const pm_result result = submit(d, buffers, count);
+    pthread_mutex_unlock(&d->queue_lock);
+    return result;
 }
 
 pm_result pm_vk_wait(pm_vk_device *d, uint64_t value)

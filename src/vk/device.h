@@ -3,6 +3,9 @@
  * Required, and mandatory in Vulkan 1.3: buffer device address, subgroup size
  * control, synchronization2, timeline semaphores, maintenance4, integer dot
  * product. Everything else is a capability (vk/caps.h).
+ *
+ * Threads may share a device, with recorders, commands and buffers of their own: each pipeline is made once for all of
+ * them. What says "before anything is recorded" is for one thread, and profiles are of all that ran.
  */
 #ifndef PM_VK_DEVICE_H
 #define PM_VK_DEVICE_H
@@ -37,6 +40,9 @@ void pm_vk_device_switch_off(pm_vk_device *device, uint32_t id);
 
 /* Sets pm_vk_caps.choices: borrowed for the device's life, NULL = none. Before anything is recorded. */
 void pm_vk_device_choose(pm_vk_device *device, const struct pm_choices *choices);
+
+/* Whether it was opened with profile, and has timestamps. */
+bool pm_vk_device_is_profiled(const pm_vk_device *device);
 
 /* How long one submission should take at most; 100 ms until told otherwise. Desktop drivers
  * end a submission that takes seconds. */

@@ -5,29 +5,32 @@
 #include "vk/api.h"
 #include "vk/device.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 
 struct pm_vk_device {
     VkPhysicalDevice physical;
     VkDevice handle;
     struct VolkDeviceTable vk;     /* the device's functions; tests swap pointers here */
+    pthread_mutex_t queue_lock;    /* of queue, timeline and staging; recursive */
     VkQueue queue;                 /* compute and transfer */
     uint32_t queue_family;
     VkSemaphore timeline;          /* null until the first submission */
     uint64_t timeline_value;       /* of the last submission */
-    uint64_t waited_ns;            /* when the last wait for commands ended */
+    _Atomic uint64_t waited_ns;    /* when the last wait for commands ended */
     uint64_t submit_ns;            /* a submission should take no longer */
 
     pm_device_info info;
     pm_vk_caps caps;
     VkPhysicalDeviceMemoryProperties memory;
-    uint64_t heap_held[VK_MAX_MEMORY_HEAPS]; /* bytes this object allocated */
+    _Atomic uint64_t heap_held[VK_MAX_MEMORY_HEAPS]; /* bytes this object allocated */
     uint64_t import_alignment;     /* bytes, of host memory with PM_CAP_HOSTMEM */
     float timestamp_ns;            /* of one tick; 0 = no timestamps */
     uint32_t timestamp_bits;
     uint32_t driver_version;
     uint8_t cache_uuid[VK_UUID_SIZE];
 
+    pthread_mutex_t pipelines_lock; /* recursive */
     struct pm_vk_pipeline_table *pipelines; /* vk/pipeline.c */
     struct pm_vk_staging *staging; /* vk/upload.c; made on first use */
     bool profile;

@@ -129,7 +129,7 @@ static pm_result layout_get(pm_vk_device *d, pm_vk_pipeline_table *table, const 
     return PM_OK;
 }
 
-pm_result pm_vk_pipeline_get(pm_vk_device *d, const pm_vk_pipeline_key *key, const pm_vk_pipeline **out)
+static pm_result get(pm_vk_device *d, const pm_vk_pipeline_key *key, const pm_vk_pipeline **out)
 {
     pm_assert(key->push_bytes <= 128 && key->push_bytes % 4 == 0 && key->spec_count <= PM_SPEC_MAX);
     pm_assert(key->texels == 0 || (key->texels <= PM_VK_TEXELS_MAX && (d->caps.bits & PM_CAP_BIT(TEXELS))));
@@ -163,6 +163,14 @@ pm_result pm_vk_pipeline_get(pm_vk_device *d, const pm_vk_pipeline_key *key, con
     table->list[table->count++] = pipeline;
     *out = pipeline;
     return PM_OK;
+}
+
+pm_result pm_vk_pipeline_get(pm_vk_device *d, const pm_vk_pipeline_key *key, const pm_vk_pipeline **out)
+{
+    pthread_mutex_lock(&d->pipelines_lock);
+    const pm_result result = get(d, key, out);
+    pthread_mutex_unlock(&d->pipelines_lock);
+    return result;
 }
 
 /* ----------------------------------------------------------------- build */
@@ -266,7 +274,7 @@ static pm_vk_pipeline **make_list(uint32_t count)
     return pm_alloc(count > 0 ? count : 1, sizeof(pm_vk_pipeline *), "pipelines");
 }
 
-pm_result pm_vk_pipelines_build(pm_vk_device *d, pm_progress *progress, void *context)
+static pm_result build_new(pm_vk_device *d, pm_progress *progress, void *context)
 {
     pm_vk_pipeline_table *table;
     uint32_t count = 0;
@@ -285,7 +293,15 @@ pm_result pm_vk_pipelines_build(pm_vk_device *d, pm_progress *progress, void *co
     return result;
 }
 
-pm_result pm_vk_pipelines_build_these(pm_vk_device *d, const pm_vk_pipeline *const *wanted, uint32_t wanted_count)
+pm_result pm_vk_pipelines_build(pm_vk_device *d, pm_progress *progress, void *context)
+{
+    pthread_mutex_lock(&d->pipelines_lock);
+    const pm_result result = build_new(d, progress, context);
+    pthread_mutex_unlock(&d->pipelines_lock);
+    return result;
+}
+
+static pm_result build_these(pm_vk_device *d, const pm_vk_pipeline *const *wanted, uint32_t wanted_count)
 {
     pm_vk_pipeline **list = NULL;
     uint32_t count = 0, missing = 0;
@@ -306,6 +322,14 @@ pm_result pm_vk_pipelines_build_these(pm_vk_device *d, const pm_vk_pipeline *con
     }
     const pm_result result = build_list(d, list, count, NULL, NULL);
     pm_free(list);
+    return result;
+}
+
+pm_result pm_vk_pipelines_build_these(pm_vk_device *d, const pm_vk_pipeline *const *wanted, uint32_t wanted_count)
+{
+    pthread_mutex_lock(&d->pipelines_lock);
+    const pm_result result = build_these(d, wanted, wanted_count);
+    pthread_mutex_unlock(&d->pipelines_lock);
     return result;
 }
 

@@ -36,7 +36,7 @@ bool pm_vk_module_exists(const char *module);
 void pm_vk_modules_override(const pm_shader_module *modules, size_t count);
 
 /* *out: borrowed, for the device's life. Errors: PM_ERR_UNSUP (no such module),
- * PM_ERR_NOMEM. Compiles nothing. Not thread-safe. */
+ * PM_ERR_NOMEM. Compiles nothing. */
 PM_MUST_USE pm_result pm_vk_pipeline_get(pm_vk_device *device, const pm_vk_pipeline_key *key,
                                          const pm_vk_pipeline **out);
 

@@ -114,13 +114,8 @@ static pm_result upload_half(pm_vk_device *d, int half, pm_slice dst, uint64_t o
     return copy_half(d, half, stage.buffer->handle, stage.offset, dst.buffer->handle, dst.offset + offset, bytes);
 }
 
-pm_result pm_vk_upload(pm_vk_device *d, pm_slice dst, const void *data, uint64_t bytes)
+static pm_result upload(pm_vk_device *d, pm_slice dst, const void *data, uint64_t bytes)
 {
-    pm_assert(bytes <= dst.bytes);
-    if (dst.buffer->host != NULL) {
-        memcpy(pm_slice_host(dst), data, bytes);
-        return PM_OK;
-    }
     PM_TRY(staging_memory(d));
     pm_result result = PM_OK;
     int half = 0;
@@ -135,9 +130,21 @@ pm_result pm_vk_upload(pm_vk_device *d, pm_slice dst, const void *data, uint64_t
     return result;
 }
 
-pm_result pm_vk_download(pm_vk_device *d, void *data, pm_slice src, uint64_t bytes)
+pm_result pm_vk_upload(pm_vk_device *d, pm_slice dst, const void *data, uint64_t bytes)
 {
-    pm_assert(bytes <= src.bytes);
+    pm_assert(bytes <= dst.bytes);
+    if (dst.buffer->host != NULL) {
+        memcpy(pm_slice_host(dst), data, bytes);
+        return PM_OK;
+    }
+    pthread_mutex_lock(&d->queue_lock);
+    const pm_result result = upload(d, dst, data, bytes);
+    pthread_mutex_unlock(&d->queue_lock);
+    return result;
+}
+
+static pm_result download(pm_vk_device *d, void *data, pm_slice src, uint64_t bytes)
+{
     PM_TRY(staging_memory(d));
     for (uint64_t done = 0; done < bytes;) {
         const uint64_t part = bytes - done < HALF_BYTES ? bytes - done : HALF_BYTES;
@@ -150,11 +157,28 @@ pm_result pm_vk_download(pm_vk_device *d, void *data, pm_slice src, uint64_t byt
     return PM_OK;
 }
 
-pm_result pm_vk_fill_zero(pm_vk_device *d, VkBuffer buffer, uint64_t bytes)
+pm_result pm_vk_download(pm_vk_device *d, void *data, pm_slice src, uint64_t bytes)
+{
+    pm_assert(bytes <= src.bytes);
+    pthread_mutex_lock(&d->queue_lock);
+    const pm_result result = download(d, data, src, bytes);
+    pthread_mutex_unlock(&d->queue_lock);
+    return result;
+}
+
+static pm_result fill_zero(pm_vk_device *d, VkBuffer buffer, uint64_t bytes)
 {
     PM_TRY(staging_get(d));
     PM_TRY(begin(d, 0));
     d->vk.vkCmdFillBuffer(d->staging->commands[0], buffer, 0, bytes, 0);
     PM_TRY(end(d, 0));
     return pm_vk_wait(d, d->timeline_value);
+}
+
+pm_result pm_vk_fill_zero(pm_vk_device *d, VkBuffer buffer, uint64_t bytes)
+{
+    pthread_mutex_lock(&d->queue_lock);
+    const pm_result result = fill_zero(d, buffer, bytes);
+    pthread_mutex_unlock(&d->queue_lock);
+    return result;
 }
