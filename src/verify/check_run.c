@@ -20,8 +20,7 @@ typedef struct worker {
     uint8_t *host, *back;
 } worker;
 
-/* Checks of one group share kernels, so that one device compiles them: those of a type of weights, or of
- * pages, or of an op without types. */
+/* Checks of one group share kernels, so that one device compiles them: those of a type of weights, or of an op. */
 typedef struct crew {
     pm_vk_device *device;          /* the caller's: worker 0's */
     const pm_check *checks;
@@ -31,7 +30,7 @@ typedef struct crew {
     uint32_t count, group_count;
     uint64_t bytes;                /* of the largest check */
     bool live, timed;
-    _Atomic uint32_t next;         /* group that nobody took */
+    _Atomic uint32_t next;         /* group that nobody took; the first is the caller's device's */
     worker workers[WORKERS_MAX];
     uint32_t worker_count;
 } crew;
@@ -151,9 +150,7 @@ static bool same_group(const pm_check *a, const pm_check *b)
 {
     const bool weights[] = {a->op == PM_CHECK_MATMUL || a->op == PM_CHECK_EMBEDDING,
                             b->op == PM_CHECK_MATMUL || b->op == PM_CHECK_EMBEDDING};
-    const bool pages[] = {a->op == PM_CHECK_ROPE || a->op == PM_CHECK_ATTENTION,
-                          b->op == PM_CHECK_ROPE || b->op == PM_CHECK_ATTENTION};
-    return a->type == b->type && ((weights[0] && weights[1]) || (pages[0] && pages[1]) || a->op == b->op);
+    return a->type == b->type && ((weights[0] && weights[1]) || a->op == b->op);
 }
 
 /* From the last check to the first: attention comes last, and what takes longest must start first. */
@@ -213,7 +210,7 @@ static pm_result work(void *context, uint32_t index)
 {
     crew *c = context;
     worker *w = &c->workers[index];
-    for (uint32_t group; (group = atomic_fetch_add(&c->next, 1)) < c->group_count;) {
+    for (uint32_t group = index; group < c->group_count; group = atomic_fetch_add(&c->next, 1)) {
         if (w->device == NULL)
             PM_TRY(start_worker(c, w));
         PM_TRY(draw(c, w, group));
@@ -233,6 +230,7 @@ static pm_result run_all(crew *c)
     make_groups(c);
     const uint32_t cores = pm_vk_device_caps(c->device)->is_cpu ? pm_thread_cores() : 1;
     c->worker_count = cores < WORKERS_MAX ? cores : WORKERS_MAX;
+    c->next = c->worker_count;     /* each begins with its own */
     PM_TRY(pm_thread_for(c->worker_count, c->worker_count, work, c));
     for (uint32_t i = 0; c->timed && i < c->count; i++)
         if (c->results[i].built)

@@ -36,13 +36,13 @@ typedef struct tested {
 struct pm_start_test {
     pm_vk_device *device;          /* on which checks run, and are picked */
     pm_vk_device *engine;          /* of the caller */
+    bool beside;                   /* the caller goes on meanwhile, and records with what it picks */
     pm_start start;
     pm_weight *weights;            /* of start; owned */
     uint32_t rows[ROWS_MAX];       /* of start */
-    pthread_t thread;              /* runs the test on a device of its own */
+    pthread_t thread;              /* runs the test */
     bool has_thread;
-    bool ended;                    /* with this result and message */
-    pm_result result;
+    pm_result result;              /* how it ended, with this message */
     char message[512];
     uint64_t run_ns;               /* the test took */
     char *file;                    /* lines of earlier starts; owned; NULL = none */
@@ -201,16 +201,18 @@ static pm_result add_attention(pm_start_test *s)
 {
     const pm_start *p = &s->start;
     for (uint32_t rows = 1; rows != 0; rows = rows == 1 && has_prompts(p) ? 6 : 0) {
-        pm_check check = {.op = PM_CHECK_ATTENTION, .type = p->layout.type, .rows = rows, .past = TEST_PAST,
-                          .heads = p->heads, .kv_heads = p->layout.kv_heads, .head_dim = p->layout.head_dim,
-                          .page_tokens = p->layout.page_tokens, .window = p->window, .deterministic = p->deterministic};
+        pm_check check = {.op = PM_CHECK_ROPE, .type = p->layout.type, .rows = rows, .heads = p->heads,
+                          .kv_heads = p->layout.kv_heads, .head_dim = p->layout.head_dim,
+                          .page_tokens = p->layout.page_tokens,
+                          .pairs = p->neox ? PM_CHECK_PAIRS_HALVES : PM_CHECK_PAIRS_NEIGHBOURS};
+        add(s, check);
+        check.op = PM_CHECK_ATTENTION;
+        check.pairs = PM_CHECK_PAIRS_ANY;
+        check.past = TEST_PAST;
+        check.window = p->window;
+        check.deterministic = p->deterministic;
         const pm_attention a = pm_check_attention_shape(&check);
         PM_TRY(pm_attention_pick(pm_vk_device_caps(s->device), &a, &check.variant));
-        add(s, check);
-        check.op = PM_CHECK_ROPE;
-        check.variant = check.past = check.window = 0;
-        check.deterministic = false;
-        check.pairs = p->neox ? PM_CHECK_PAIRS_HALVES : PM_CHECK_PAIRS_NEIGHBOURS;
         add(s, check);
     }
     return PM_OK;
@@ -268,7 +270,18 @@ static bool has_variants(const pm_check *c)
     return c->op == PM_CHECK_MATMUL || c->op == PM_CHECK_ATTENTION;
 }
 
-/* Takes a wrong variant out of its table on the device that the test runs on; *changed where it was in. */
+/* From the caller's device to one of the test's own. */
+static pm_result stand_apart(pm_start_test *s)
+{
+    char selector[16];
+    snprintf(selector, sizeof(selector), "%u", pm_vk_device_info(s->engine)->index);
+    PM_TRY(pm_vk_device_open(selector, false, &s->device));
+    pm_vk_device_choose(s->device, pm_vk_device_caps(s->engine)->choices);
+    return PM_OK;
+}
+
+/* Takes a wrong variant out of its table on the device that the test runs on; *changed where it was in. The caller's
+ * tables are not touched while it may read them. */
 static pm_result switch_off(pm_start_test *s, const tested *t, bool *changed)
 {
     const pm_device_info *info = pm_vk_device_info(s->device);
@@ -276,6 +289,8 @@ static pm_result switch_off(pm_start_test *s, const tested *t, bool *changed)
     if (!has_variants(c))
         return pm_fail(PM_ERR_UNSUP, "self-test: %s (%s) gets %s of type %s wrong, for which there is one way only: %s",
                        info->name, info->driver, pm_check_op_name(c->op), pm_check_type_name(c), t->detail);
+    if (s->beside && s->device == s->engine)
+        PM_TRY(stand_apart(s));
     *changed |= !pm_variant_is_off(pm_vk_device_caps(s->device), table_of(c), c->type, c->variant);
     pm_variant_switch_off(s->device, table_of(c), c->type, c->variant);
     return PM_OK;
@@ -295,28 +310,15 @@ static pm_result run(pm_start_test *s)
     return PM_OK;
 }
 
-static void run_to_end(pm_start_test *s, pm_vk_device *device)
+static void *run_to_end(void *argument)
 {
+    pm_start_test *s = argument;
     const uint64_t start_ns = pm_clock_ns();
-    s->device = device;
     s->result = run(s);
     snprintf(s->message, sizeof(s->message), "%s", s->result != PM_OK ? pm_error_message() : "");
     s->run_ns = pm_clock_ns() - start_ns;
-    s->ended = true;
-}
-
-/* On a device object of its own; where that cannot be had, the end runs the test. */
-static void *run_apart(void *argument)
-{
-    pm_start_test *s = argument;
-    pm_vk_device *device = NULL;
-    char selector[16];
-    snprintf(selector, sizeof(selector), "%u", pm_vk_device_info(s->engine)->index);
-    if (pm_vk_device_open(selector, false, &device) == PM_OK) {
-        pm_vk_device_choose(device, pm_vk_device_caps(s->engine)->choices);
-        run_to_end(s, device);
-    }
-    pm_vk_device_close(device);
+    if (s->device != s->engine)
+        pm_vk_device_close(s->device);
     s->device = s->engine;
     return NULL;
 }
@@ -344,10 +346,14 @@ static pm_result begin(pm_start_test *s, const pm_start *start)
     s->start.rows = s->rows;
     read_results(s);
     PM_TRY(add_used(s));
-    if (pm_vk_device_caps(s->engine)->is_cpu && !is_all_known(s))
-        s->has_thread = pthread_create(&s->thread, NULL, run_apart, s) == 0;
-    if (!s->has_thread)
-        run_to_end(s, s->engine);
+    s->beside = pm_vk_device_caps(s->engine)->is_cpu && !is_all_known(s);
+    if (s->beside && pm_vk_device_is_profiled(s->engine)) /* whose times are the caller's alone */
+        PM_TRY(stand_apart(s));
+    s->has_thread = s->beside && pthread_create(&s->thread, NULL, run_to_end, s) == 0;
+    if (!s->has_thread) {
+        s->beside = false;
+        run_to_end(s);
+    }
     return PM_OK;
 }
 
@@ -413,8 +419,6 @@ static bool apply(const pm_start_test *s)
 
 static bool end(pm_start_test *s)
 {
-    if (!s->ended)                 /* no device object could be had for it */
-        run_to_end(s, s->engine);
     const bool changed = apply(s);
     if (s->result == PM_OK || s->result == PM_ERR_UNSUP)
         write_results(s);

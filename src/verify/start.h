@@ -6,8 +6,8 @@
  * switched off on this device, for that type, with a warning that names driver and variant;
  * what is picked in its place is then tested in turn. The results are kept in a file beside
  * the pipeline cache, for this device, driver and set of shaders: the next start reads them.
- * On a CPU driver, whose queues compile and compute on threads of their own, the test runs on device
- * objects of its own beside the engine's start; elsewhere it is over when its beginning returns.
+ * On a CPU driver, whose queues compile and compute on threads of their own, the test runs beside the engine's
+ * start, on its device, so that a kernel's pipeline is made once; elsewhere it is over when its beginning returns.
  * PUMICE_VERIFY=0 leaves the test out.
  */
 #ifndef PM_VERIFY_START_H
