@@ -3,7 +3,7 @@
 #ifndef HALF_GLSL
 #define HALF_GLSL
 
-// No branches: on CPU drivers each way is gone anyway, and a compiler takes longer for it.
+// No branches: on CPU drivers all ways are taken anyway, and their compiler takes longer.
 uint half_bits(float value)
 {
     const uint bits = floatBitsToUint(value), sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7fffffffu;

@@ -9,6 +9,8 @@
 // define their own. With I8_EXACT, where scale q and scale I8_BIAS fit the 24 bits of an f32, one fused
 // instruction gives the same weight.
 // load_block_unscaled() leaves the scales to be multiplied with sums.
+// A kernel with WEIGHT_TEXELS says before whether scale words that HELD_BLOCKS blocks share are read once, by the type's
+// hold(weight, b) (HOLD), and whether offsets are multiplied with sums, too (OFFSET_APART).
 #ifndef WEIGHT_GLSL
 #define WEIGHT_GLSL
 #extension GL_EXT_control_flow_attributes : require
