@@ -32,8 +32,9 @@ pm_result pm_vk_device_cache_path(const pm_vk_device *d, const char *stem, const
     char name[128];
     if (is_off())
         return pm_fail(PM_ERR_STATE, "PUMICE_CACHE=0");
-    snprintf(name, sizeof(name), "%s-%s-%08x-%016llx.%s", stem, d->info.uuid, d->driver_version,
-             (unsigned long long)pm_hash64(d->cache_uuid, VK_UUID_SIZE, pm_shader_hash()), extension);
+    /* The device's name, too: lavapipe's says how wide its vectors are, which no UUID tells. */
+    const uint64_t hash = pm_hash64(d->info.name, strlen(d->info.name), pm_hash64(d->cache_uuid, VK_UUID_SIZE, pm_shader_hash()));
+    snprintf(name, sizeof(name), "%s-%s-%08x-%016llx.%s", stem, d->info.uuid, d->driver_version, (unsigned long long)hash, extension);
     return pm_file_cache_path(name, path, capacity);
 }
 
