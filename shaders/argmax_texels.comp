@@ -2,7 +2,7 @@
 //
 //   Buffers as in argmax.comp; x is a texture of set 0, at binding 0.
 //
-// For CPU drivers (op/texels.h). Grid: one workgroup of 8 lanes per row, each with a best of its own
+// For CPU drivers (op/texels.h). Grid: one workgroup of LANES per row, each with a best of its own
 // for each of the 4 elements of a texel; x_stride is a multiple of 4.
 // Exact, NaNs, bytes moved and reference: as argmax.comp.
 #version 460
@@ -13,8 +13,8 @@
 #include "address.glsl"
 #include "push_argmax.h"
 
-#define LANES 8u
-layout(local_size_x = 8) in;
+layout(local_size_x_id = PM_SPEC_LOCAL_X) in;
+layout(constant_id = PM_SPEC_LOCAL_X) const uint LANES = 8;
 layout(set = 0, binding = 0) uniform samplerBuffer x;
 #define NONE 0xffffffffu
 
@@ -45,8 +45,11 @@ void main()
     }
     [[unroll]] for (uint c = 1; c < 4; c++)
         take_better(value[0], index[0], value[c], index[c]);
-    [[unroll]] for (uint apart = 1; apart < LANES; apart *= 2)
-        take_better(value[0], index[0], subgroupShuffle(value[0], lane ^ apart), subgroupShuffle(index[0], lane ^ apart));
+    [[unroll]] for (uint i = 0; i < 4; i++) {
+        const uint apart = 1u << i;
+        if (apart < LANES)
+            take_better(value[0], index[0], subgroupShuffle(value[0], lane ^ apart), subgroupShuffle(index[0], lane ^ apart));
+    }
     if (lane == 0)
         U32Out(p.tokens).v[row] = index[0];
 }

@@ -2,16 +2,16 @@
 //
 //   Buffers as in attention.comp, without scratch; the pages and q are textures of set 0, at bindings 0 and 1.
 //
-// For CPU drivers, where a lane is a lane of a vector and subgroups have 8 (matmul_texels.comp says why). A
-// workgroup is one subgroup: nothing is shared and nothing waits.
+// For CPU drivers, where a lane is a lane of a vector (matmul_texels.comp says why). A workgroup is one subgroup, of 4, 8
+// or 16: nothing is shared and nothing waits.
 //
-// Grid: (heads / HEADS, ceil(rows_max / ROWS)), 8 lanes. A workgroup serves ROWS rows x HEADS heads that share
+// Grid: (heads / HEADS, ceil(rows_max / ROWS)), LANES. A workgroup serves ROWS rows x HEADS heads that share
 // a KV head: keys and values are read and decoded once for all of them. Tiles of 32 tokens: (1) lane l scores
-// tokens l, 8 + l, 16 + l and 24 + l against every query, whose quads the subgroup passes round; (2) running
-// maximum and sum; (3) lane l adds dimensions 8 l .. 8 l + 7 of each 64, token by token, with the weights passed
+// tokens l, LANES + l, 2 LANES + l ... against every query, whose quads the subgroup passes round; (2) running
+// maximum and sum; (3) lane l adds dimensions 8 l .. 8 l + 7 of each 8 LANES, token by token, with the weights passed
 // round. Rows of a workgroup that belong to another sequence take another pass.
-// Order of additions: q k along HEAD_DIM; the values token by token; the sum of the weights over every
-// eighth token, then over the 8 in pairs. f32, each step an fma or rounded by itself, so that it is the same
+// Order of additions: q k along HEAD_DIM; the values token by token; the sum of the weights over each
+// lane's tokens, then over lanes in pairs. f32, each step an fma or rounded by itself, so that it is the same
 // whatever ROWS and HEADS are; a tile in which a row sees nothing changes nothing.
 // Bytes moved: keys and values once for every ROWS x HEADS queries that see them.
 // Operations: 4 HEAD_DIM for each query and key. Per tile and 32 dimensions of keys 16 to 32 texels are
@@ -60,10 +60,9 @@
 #include "store_quad.glsl"
 #include "weight_bits.glsl"
 
-#define LANES 8u
 #define TILE 32u
-#define COLUMNS (TILE / LANES)     // of scores: tokens of a lane
-layout(local_size_x = 8) in;
+layout(local_size_x_id = PM_SPEC_LOCAL_X) in;
+layout(constant_id = PM_SPEC_LOCAL_X) const uint LANES = 8; // 4, 8 or 16
 layout(constant_id = PM_SPEC_ATTENTION_HEAD_DIM) const uint HEAD_DIM = 64;
 layout(constant_id = PM_SPEC_ATTENTION_ROWS) const uint ROWS = 1;
 layout(constant_id = PM_SPEC_ATTENTION_HEADS) const uint HEADS = 1;
@@ -81,6 +80,7 @@ layout(set = 0, binding = 1) uniform samplerBuffer q;
 #define EIGHT_TEXELS 1u
 #endif
 
+const uint COLUMNS = TILE / LANES; // of scores: tokens of a lane
 const uint QUERIES = ROWS * HEADS;
 const uint QUADS = HEAD_DIM / 4;   // vec4s of a head
 const uint EIGHTS = HEAD_DIM / 8;
@@ -228,7 +228,7 @@ void attend(Sequence s, uint first, uint count)
                 else
                     own[i] = query_of(first + min(i / HEADS, count - 1), head + i % HEADS, c + lane);
             }
-            [[unroll]] for (uint k = 0; k < OR_KEPT(4); k++) {
+            [[unroll]] for (uint k = 0; k < OR_KEPT(LANES / 2); k++) {
                 const uint e = min(c / 2 + k, EIGHTS - 1);
                 Eight eight[COLUMNS];
                 vec4 key[COLUMNS * 2];
@@ -261,9 +261,9 @@ void attend(Sequence s, uint first, uint count)
                 sees[g] = bool(uint(token < end) & uint(p.window == 0 || token + p.window >= end) & uint(i / HEADS < count));
                 now = max(now, mix(LOWEST, score[i * COLUMNS + g], sees[g]));
             }
-            now = max(now, subgroupShuffle(now, lane ^ 1u));
-            now = max(now, subgroupShuffle(now, lane ^ 2u));
-            now = max(now, subgroupShuffle(now, lane ^ 4u));
+            [[unroll]] for (uint j = 0; j < 4; j++) // no apart *= 2: Mesa 22.3 would leave the loop rolled
+                if (1u << j < LANES)
+                    now = max(now, subgroupShuffle(now, lane ^ 1u << j));
             const float fade = fade_of(most[i], now);
             most[i] = now;
             total[i] *= fade;
@@ -308,9 +308,9 @@ void attend(Sequence s, uint first, uint count)
     [[unroll]] for (uint i = 0; i < QUERIES; i++) {
         const uint r = i / HEADS, h = head + i % HEADS;
         precise float all = total[i];
-        all += subgroupShuffle(all, lane ^ 1u);
-        all += subgroupShuffle(all, lane ^ 2u);
-        all += subgroupShuffle(all, lane ^ 4u);
+        [[unroll]] for (uint j = 0; j < 4; j++)
+            if (1u << j < LANES)
+                all += subgroupShuffle(all, lane ^ 1u << j);
         if (r < count) { // no continue: Mesa 22.3 would leave the loop rolled, and the sums in memory
             U64Out to_row = U64Out(advance(p.out_, first + r, p.out_stride * 4u));
             [[unroll]] for (uint k = 0; k < PARTS; k++) {

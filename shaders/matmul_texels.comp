@@ -3,21 +3,20 @@
 //   Buffers as in matmul.comp; pieces, scales, x and a codebook's table are textures of set 0, at bindings 0
 //   to 3.
 //
-// For CPU drivers, where a lane is a lane of a vector and subgroups have 8 (Mesa's llvmpipe). There a load
-// from an address is a loop over lanes and words, that of a texel one vector for each lane. Each of 8
-// lanes loads another quad of x, and the subgroup passes it round.
+// For CPU drivers, where a lane is a lane of a vector (Mesa's llvmpipe: 8 with AVX, 4 without and on ARM, 16 where asked
+// for). There a load from an address is a loop over lanes and words, that of a texel one vector for each lane. Each
+// lane loads other quads of x, and the subgroup passes them round.
 // UNIFORM: not so where the driver tells that all lanes load from one address (llvmpipe of Mesa 25.1 on, by its
 // divergence analysis; caps.uniform_loads): there a quad of x is one load of each of its floats, spread to all lanes,
 // and nothing is passed round; with up to 24 tokens in place of 16 more rows are 1.04 to 1.15 times as fast.
 //
-// Grid: (ceil(n / WEIGHT_GROUP), ceil(rows_max / TOKENS)), 8 lanes. Lane l owns weight rows
-// WEIGHT_GROUP gx + ROWS l + q, q < ROWS, whose scales one texel holds: a loaded quad of x serves all rows of the
-// group, of which every one is there to be read. TOKENS is as few as serve rows_max in as many workgroups,
-// since what is unrolled cannot be left out.
+// Grid: (ceil(n / (LANES ROWS)), ceil(rows_max / TOKENS)), LANES. Lane l owns QUADS quads of weight rows, LANES apart, of
+// which one texel holds the scales: a loaded quad of x serves all rows of the workgroup. TOKENS is as few as serve
+// rows_max in as many workgroups, since what is unrolled cannot be left out.
 // Order of additions: along k in parts that share a scale, 32 or 16, within one 8 or 4 dot products of 4; the sum of
 // a part is scaled where its weights are not. Up to FEW tokens the offset of a type (w = scale q + offset) takes the sum
 // of a part's x in place of being added to each weight, but where the order must not differ by TOKENS.
-// Bytes moved: the weights once for every TOKENS rows, x once for every 32 outputs.
+// Bytes moved: the weights once for every TOKENS rows, x once for every workgroup.
 // Operations: 2 rows n k. Of a block, 32 TOKENS products for each of ROWS vectors of weights stand against
 // one texel and 32 broadcasts for each of TOKENS, and 32 vectors of weights to decode for each of ROWS.
 // What Mesa 22.3 (LLVM 15) makes of a block of Q8_0, read from its code, and what that takes on AMD Zen 4 (3.67 GHz), with
@@ -46,6 +45,11 @@
 // blocks, of one turn for the other types, makes those 1.05 times as fast. On Mesa 26.1 Q4_K is 1.35 and 1.27 times as fast
 // with 1 token and 2; offsets with sums of x lose there (Q2_K 0.95, Q4_K 0.9 with 2 tokens), and so does the loop around
 // (Q8_0 0.88), and where a row lies as known before the loop (0.92).
+// A lane takes two quads of rows in place of one where x is passed round for both (QUADS): with vectors of 8 1.05 to 1.12
+// times as fast for 3 to 6 tokens (1.0 to 1.04 for 1, 1.0 for 8 and more), with those of 4 1.06 to 1.26 times up to 6 (0.93 to
+// 0.97 for 8). Where UNIFORM, 1.16 to 1.28 times for 1 and 2 tokens of Q8_0 with vectors of 4, else 0.86 to 1.0.
+// Vectors of 4, Mesa 22.3: 13 times as fast as matmul_lanes.comp with 1 token, 12 with 4, 6 with 16, and 0.5 to 0.6 times as fast
+// as vectors of 8; Mesa 26.1: 2.4 and 2.0 times with 1 and 16 (2048 x 2048, 2048 x 768 in Q8_0).
 // Lost: scale words held for IQ4_XS (0.97 times as fast) and Q6_K (as fast), for 2 blocks of Q8_0, Q4_0 and Q6_K (0.82 to
 // 0.9: an inner loop of 2 turns); offsets with sums of x at 16 tokens (0.94); shuffles whose lane LLVM does not know, each
 // one instruction in place of 1.8 (1.01 at 16 tokens, 0.9 at 1);
@@ -72,48 +76,50 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #include "push_matmul.h"
 
-layout(local_size_x = 8) in;
+layout(local_size_x_id = PM_SPEC_LOCAL_X) in;
+layout(constant_id = PM_SPEC_LOCAL_X) const uint LANES = 8; // 4, 8 or 16
 layout(constant_id = PM_SPEC_MATMUL_TOKENS) const uint TOKENS = 1;
 layout(constant_id = PM_SPEC_MATMUL_UNIFORM) const bool UNIFORM = false; // x is loaded by address
 layout(constant_id = PM_SPEC_MATMUL_BY_ROWS) const bool BY_ROWS = false; // the order of additions may differ by TOKENS
+layout(constant_id = PM_SPEC_MATMUL_QUADS) const uint QUADS = 1; // of weight rows that a lane owns
 layout(set = 0, binding = 2) uniform samplerBuffer x;
 
-#define LANES 8u
 #define FEW 2u                     // TOKENS whose quads are held, else the weights are
 const bool HOLD = TOKENS <= FEW;
 const bool OFFSET_APART = HOLD && BY_ROWS && !UNIFORM;
 #define WEIGHT_TEXELS
 #include "weight.glsl"
-#define ROWS WEIGHT_QUAD           // LANES ROWS = WEIGHT_GROUP
+
+const uint ROWS = QUADS * WEIGHT_QUAD; // of weights, of a lane
+const uint OWN = (8 + LANES - 1) / LANES; // quads of a block of x that a lane loads, the same by lanes 8 apart
 
 const uint HELD = UNIFORM ? 1 : BLOCKS_HELD; // blocks of FEW tokens that are read before any is used
 const bool SHARED = HOLD && HELD_BLOCKS > 0;      // blocks share scale words, which are read once
 const bool NESTED = SHARED || !UNIFORM;
 
-// Lane's quad of block b of a row of x.
-vec4 quad_of(uint row, uint b)
+// Lane's quad i of block b of a row of x.
+vec4 quad_of(uint row, uint b, uint i)
 {
     if (UNIFORM)
         return vec4(0.0);
-    return texelFetch(x, int(row * (p.x_stride / 4) + b * 8 + gl_SubgroupInvocationID));
+    return texelFetch(x, int(row * (p.x_stride / 4) + b * 8 + i * LANES + gl_SubgroupInvocationID % 8));
 }
 
-// Quad j of that block, of which lanes have their own.
+// Quad j of that block, which lane j % LANES has as its own.
 vec4 quad_at(uint row, uint b, uint j, vec4 own)
 {
     if (UNIFORM)
         return F32x4In(p.x).v[row * (p.x_stride / 4) + b * 8 + j];
-    return subgroupShuffle(own, j);
+    return subgroupShuffle(own, j % LANES);
 }
 
-// The sum of the block, that of each half for a type of two scales, where OFFSET_APART.
-vec2 sum_of(vec4 own)
+// The sum of half h of the block, which lanes have as their own.
+float sum_of(uint h, vec4 own)
 {
     float sum = (own.x + own.y) + (own.z + own.w);
     sum += subgroupShuffleXor(sum, 1);
     sum += subgroupShuffleXor(sum, 2);
-    const float low = subgroupShuffle(sum, 0), high = subgroupShuffle(sum, 4);
-    return WEIGHT_PART == 8 ? vec2(low + high) : vec2(low, high);
+    return subgroupShuffle(sum, 4 * h % LANES);
 }
 
 // The workgroup's first row of x, and how many more there are: rows past the count repeat the last. A lane's rows of
@@ -122,9 +128,22 @@ uint first, last;
 Weight weight[ROWS];
 float sum[ROWS * TOKENS];
 
+// The quad of weight rows that the lane's row r is of.
+uint quad_of_rows(uint r)
+{
+    return (gl_WorkGroupID.x * QUADS + r / WEIGHT_QUAD) * LANES + gl_SubgroupInvocationID;
+}
+
+// The lane's row r, past the last group one of that.
+Weight row_at(uint r)
+{
+    const uint quad = min(quad_of_rows(r), (p.n + WEIGHT_GROUP - 1) / WEIGHT_GROUP * 8 - 1);
+    return weight_row(quad / 8, quad % 8, r % WEIGHT_QUAD, p.group_pieces, p.group_scales);
+}
+
 Weight row_of(uint r)
 {
-    return NESTED ? weight[r] : weight_row(gl_WorkGroupID.x, gl_SubgroupInvocationID, r, p.group_pieces, p.group_scales);
+    return NESTED ? weight[r] : row_at(r);
 }
 
 // Adds the products of block b.
@@ -135,10 +154,13 @@ void add_block(uint b)
         vec2 x_sum[TOKENS];
         [[unroll]] for (uint t = 0; t < TOKENS; t++) {
             const uint row = first + min(t, last);
-            const vec4 own = quad_of(row, b);
+            vec4 own[OWN];
+            [[unroll]] for (uint i = 0; i < OWN; i++)
+                own[i] = quad_of(row, b, i);
             [[unroll]] for (uint j = 0; j < 8; j++)
-                quad[t * 8 + j] = quad_at(row, b, j, own);
-            x_sum[t] = sum_of(own);
+                quad[t * 8 + j] = quad_at(row, b, j, own[j / LANES]);
+            const float low = sum_of(0, own[0]), high = sum_of(1, own[4 / LANES]);
+            x_sum[t] = WEIGHT_PART == 8 ? vec2(low + high) : vec2(low, high);
         }
         [[unroll]] for (uint from = 0; from < ROWS; from += HELD) {
             Block block[HELD];
@@ -165,10 +187,12 @@ void add_block(uint b)
         }
         [[unroll]] for (uint t = 0; t < TOKENS; t++) {
             const uint row = first + min(t, last);
-            const vec4 own = quad_of(row, b);
+            vec4 own[OWN];
+            [[unroll]] for (uint i = 0; i < OWN; i++)
+                own[i] = quad_of(row, b, i);
             float part[ROWS];
             [[unroll]] for (uint j = 0; j < 8; j++) {
-                const vec4 quad = quad_at(row, b, j, own);
+                const vec4 quad = quad_at(row, b, j, own[j / LANES]);
                 [[unroll]] for (uint r = 0; r < ROWS; r++)
                     add_unscaled(j, v[r * 8 + j], quad, scale[r], part[r], sum[r * TOKENS + t]);
             }
@@ -182,13 +206,12 @@ void main()
     first = gl_WorkGroupID.y * TOKENS;
     if (first >= rows)
         return;
-    const uint lane = gl_SubgroupInvocationID;
     last = rows - 1 - first;
     [[unroll]] for (uint t = 0; t < ROWS * TOKENS; t++)
         sum[t] = 0.0;
     if (NESTED) {
         [[unroll]] for (uint r = 0; r < ROWS; r++)
-            weight[r] = weight_row(gl_WorkGroupID.x, lane, r, p.group_pieces, p.group_scales);
+            weight[r] = row_at(r);
         const uint span = SHARED ? HELD_BLOCKS : p.blocks;
         for (uint begin = 0; begin < p.blocks; begin += span) {
             [[unroll]] for (uint r = 0; r < ROWS; r++)
@@ -203,7 +226,7 @@ void main()
     }
     F32Out y = F32Out(advance(p.y, first, p.y_stride * 4u));
     [[unroll]] for (uint r = 0; r < ROWS; r++) {
-        const uint row = (gl_WorkGroupID.x * LANES + lane) * ROWS + r;
+        const uint row = quad_of_rows(r) * WEIGHT_QUAD + r % WEIGHT_QUAD;
         if (row < p.n) {
             const float bias = is_null(p.bias) ? 0.0 : F32In(p.bias).v[row];
             [[unroll]] for (uint t = 0; t < TOKENS; t++)

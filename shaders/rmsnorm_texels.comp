@@ -3,20 +3,21 @@
 //   Buffers as in rmsnorm.comp; x, w and add are textures of set 0, at bindings 0 to 2; without add,
 //   x is in its place.
 //
-// For CPU drivers (op/texels.h). Grid: one workgroup of 8 lanes per row; dim and the strides are multiples of 4.
+// For CPU drivers (op/texels.h). Grid: one workgroup of LANES per row; dim and the strides are multiples of 4.
 // Order of additions: each lane its own quads, element by element (stride 4 LANES), then the four, then lanes in pairs.
 // Bytes moved: rows * dim * 4 * (3 + 3 with add) + dim * 4: x and add are read twice, so that nothing is read that the
 // shader wrote. Of a quad's time four fifths are its stores. Reference and tolerance: as rmsnorm.comp; 2.1e-7.
 // What is loaded by address stands before any branch: Mesa 22.3 makes one load of it there, and behind one a loop.
 #version 460
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #include "push_rmsnorm.h"
 #include "store_quad.glsl"
 
-#define LANES 8u
-layout(local_size_x = 8) in;
+layout(local_size_x_id = PM_SPEC_LOCAL_X) in;
+layout(constant_id = PM_SPEC_LOCAL_X) const uint LANES = 8;
 layout(set = 0, binding = 0) uniform samplerBuffer x;
 layout(set = 0, binding = 1) uniform samplerBuffer w;
 layout(set = 0, binding = 2) uniform samplerBuffer add;
@@ -45,9 +46,9 @@ void main()
         sums += value * value;
     }
     float sum = (sums.x + sums.y) + (sums.z + sums.w);
-    sum += subgroupShuffle(sum, lane ^ 1u);
-    sum += subgroupShuffle(sum, lane ^ 2u);
-    sum += subgroupShuffle(sum, lane ^ 4u);
+    [[unroll]] for (uint i = 0; i < 4; i++)
+        if (1u << i < LANES)
+            sum += subgroupShuffle(sum, lane ^ 1u << i);
     const float scale = 1.0 / sqrt(sum / float(p.dim) + p.epsilon);
 
     U64Out to_x = U64Out(advance(p.x, i, p.x_stride * 4u));

@@ -2,7 +2,7 @@
 //
 //   Buffers as in rope_kv.comp; qkv and table are textures of set 0, at bindings 0 and 1.
 //
-// For CPU drivers (op/texels.h). Grid: (heads + kv_heads, rows_max), 8 lanes; a lane takes quads of
+// For CPU drivers (op/texels.h). Grid: (heads + kv_heads, rows_max), LANES; a lane takes quads of
 // elements whose pairs it has all of, so that nothing is shared: 4 elements, with NEOX 4 and those half a rotation
 // further. head_dim and rotary_dim are multiples of 8.
 // Bytes moved, reference and tolerance: as rope_kv.comp.
@@ -17,8 +17,8 @@
 #define KV_PAGE p.page_tokens
 #include "kv.glsl"
 
-#define LANES 8u
-layout(local_size_x = 8) in;
+layout(local_size_x_id = PM_SPEC_LOCAL_X) in;
+layout(constant_id = PM_SPEC_LOCAL_X) const uint LANES = 8;
 layout(constant_id = PM_SPEC_ROPE_NEOX) const bool NEOX = false;
 layout(set = 0, binding = 0) uniform samplerBuffer qkv;
 layout(set = 0, binding = 1) uniform samplerBuffer table;

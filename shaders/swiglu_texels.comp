@@ -2,7 +2,7 @@
 //
 //   Buffers as in swiglu.comp; x is a texture of set 0, at binding 0.
 //
-// For CPU drivers (op/texels.h). Grid: (ceil(y_stride / (4 LANES PER_LANE)), rows_max), 8 lanes, each
+// For CPU drivers (op/texels.h). Grid: (ceil(y_stride / (4 LANES PER_LANE)), rows_max), LANES, each
 // of 4 elements at a time; hidden and the strides are multiples of 4.
 // Bytes moved, reference and tolerance: as swiglu.comp.
 #version 460
@@ -10,9 +10,9 @@
 #include "push_swiglu.h"
 #include "store_quad.glsl"
 
-#define LANES 8u
 #define PER_LANE 8u                // quads
-layout(local_size_x = 8) in;
+layout(local_size_x_id = PM_SPEC_LOCAL_X) in;
+layout(constant_id = PM_SPEC_LOCAL_X) const uint LANES = 8;
 layout(set = 0, binding = 0) uniform samplerBuffer x;
 
 void main()

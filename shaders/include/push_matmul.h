@@ -8,6 +8,7 @@
 #define PM_SPEC_MATMUL_LANES 10    /* of a subgroup */
 #define PM_SPEC_MATMUL_UNIFORM 11  /* of matmul_texels.comp: x by address */
 #define PM_SPEC_MATMUL_BY_ROWS 12  /* likewise: the order of additions may differ by TOKENS */
+#define PM_SPEC_MATMUL_QUADS 13    /* likewise: quads of weight rows that a lane owns */
 
 /* Of matmul_coopmat.comp, see there; M and N of matmul_coopmat2.comp, too. */
 #define PM_SPEC_COOPMAT_M 8

@@ -8,8 +8,10 @@
 /* The pipeline of a device and shape, and the texture that it reads. */
 static pm_vk_pipeline_key key_of(const pm_vk_caps *caps, const pm_argmax *a, pm_vk_texels *texels)
 {
-    if (a->x_stride % 4 == 0 && pm_loops_fit(caps, a->n / 32 + 1) && pm_op_texels(caps, &a->x, 1, texels))
-        return (pm_vk_pipeline_key){.module = "argmax_texels", .push_bytes = sizeof(pm_push_argmax), .texels = 1};
+    const uint32_t of_texels = pm_texels_lanes(caps);
+    if (a->x_stride % 4 == 0 && pm_op_texels(caps, &a->x, 1, texels) && pm_loops_fit(caps, a->n / (4 * of_texels) + 1))
+        return (pm_vk_pipeline_key){.module = "argmax_texels", .spec_count = 1, .spec = {{PM_SPEC_LOCAL_X, of_texels}},
+                                    .push_bytes = sizeof(pm_push_argmax), .texels = 1};
     return (pm_vk_pipeline_key){.module = "argmax", .spec_count = 1, .spec = {{PM_SPEC_LOCAL_X, pm_lanes_for(caps, a->n)}},
                                 .push_bytes = sizeof(pm_push_argmax)};
 }

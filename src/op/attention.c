@@ -5,6 +5,7 @@
 #include "op/choice.h"
 #include "op/lanes.h"
 #include "op/loops.h"
+#include "op/texels.h"
 #include "op/variant.h"
 #include "push_attention.h"
 
@@ -33,8 +34,8 @@ static const struct {
     [PREFILL_WIDE] = {"prefill64", "as prefill, by 64 lanes", "nothing optional"},
     [PREFILL_COOPMAT] = {"prefill_coopmat", "rows of a prompt on KHR cooperative matrices of f16",
                          "KHR cooperative matrices, and pages of f16"},
-    [TEXELS] = {"texels", "buffer textures, q passed round by 8 lanes, for CPUs",
-                "buffer textures that hold pages and q, subgroups of 8 with shuffle, and 64-bit integers"},
+    [TEXELS] = {"texels", "buffer textures, q passed round by a vector's lanes, for CPUs",
+                "buffer textures that hold pages and q, subgroups of 4 or more with shuffle, and 64-bit integers"},
 };
 
 const char *pm_attention_variant(uint32_t index)
@@ -207,14 +208,14 @@ static const char *cut_plain(const pm_vk_caps *caps, const pm_attention *a, uint
 }
 
 /* Turns that a lane of attention_texels.comp takes at most, as turns_of(). */
-static uint64_t texels_turns_of(const pm_attention *a, uint32_t rows, uint32_t heads)
+static uint64_t texels_turns_of(const pm_attention *a, uint32_t lanes, uint32_t rows, uint32_t heads)
 {
-    const uint32_t dim = a->layout.head_dim, parts = pm_div_up(dim, 32);
+    const uint32_t dim = a->layout.head_dim, parts = pm_div_up(dim, 4 * lanes);
     const bool kept = rows * heads * dim > PM_ATTENTION_UNROLLED;
-    const uint32_t keys = parts + 1 + (kept ? parts * (4 + 1) : 0), values = kept ? TILE / 8 + 1 : 0;
+    const uint32_t keys = parts + 1 + (kept ? parts * (lanes / 2 + 1) : 0), values = kept ? TILE / lanes + 1 : 0;
     const uint64_t seen = a->window > 0 && a->window < a->kv_len_max ? (uint64_t)a->window + rows : a->kv_len_max;
     const uint64_t passes = rows < a->seqs_max ? rows : a->seqs_max;
-    return passes * ((seen / TILE + 2) * (1 + keys + values) + pad_turns_of(a, rows, 8) + 4) + 1;
+    return passes * ((seen / TILE + 2) * (1 + keys + values) + pad_turns_of(a, rows, lanes) + 4) + 1;
 }
 
 /* The pages and q as attention_texels.comp binds them. */
@@ -228,33 +229,35 @@ static void texels_of(const pm_attention *a, pm_vk_texels texels[2])
 static const char *cut_texels(const pm_vk_caps *caps, const pm_attention *a, pm_attention_cut *out)
 {
     const uint32_t group = a->heads / a->layout.kv_heads, most = a->layout.head_dim > 128 ? 4 : QUERIES_MAX;
+    const uint32_t lanes = pm_texels_lanes(caps);
     uint32_t heads = divisor(group, a->rows_per_seq_max > 1 ? 2 : most);
     uint32_t rows = a->rows_per_seq_max > 1 ? most / heads : 1;
     const char *lacks = whole_heads(a);
     pm_vk_texels texels[2];
     texels_of(a, texels);
-    if (!(caps->bits & PM_CAP_BIT(SUBGROUP)) || !(caps->bits & PM_CAP_BIT(INT64)) || caps->subgroup_min < 8 ||
+    if (!(caps->bits & PM_CAP_BIT(SUBGROUP)) || !(caps->bits & PM_CAP_BIT(INT64)) || lanes == 0 ||
         a->q_stride % 4 != 0 || a->out_stride % 4 != 0 ||
         !pm_vk_texels_fit(caps, texels[0]) || !pm_vk_texels_fit(caps, texels[1]))
         return variants[TEXELS].needs;
-    if (a->layout.page_tokens < 8 || TILE % a->layout.page_tokens != 0)
-        return "pages of 8, 16 or 32 tokens";
+    if (a->layout.page_tokens < lanes || TILE % a->layout.page_tokens != 0)
+        return "pages of 16 or 32 tokens, or of 8 where a subgroup has no more lanes";
     if (lacks != NULL)
         return lacks;
-    while (rows > 1 && !pm_loops_fit(caps, texels_turns_of(a, rows, heads)))
+    while (rows > 1 && !pm_loops_fit(caps, texels_turns_of(a, lanes, rows, heads)))
         rows /= 2;
-    while (heads > 1 && !pm_loops_fit(caps, texels_turns_of(a, rows, heads))) /* fewer share a read, and fewer loops stay */
+    while (heads > 1 && !pm_loops_fit(caps, texels_turns_of(a, lanes, rows, heads))) /* fewer share a read, and fewer loops stay */
         heads = divisor(group, heads - 1);
-    if (!pm_loops_fit(caps, texels_turns_of(a, rows, heads)))
+    if (!pm_loops_fit(caps, texels_turns_of(a, lanes, rows, heads)))
         return "a shorter context: " PM_LOOPS_LACK;
     *out = (pm_attention_cut){
         .rows = rows,
         .heads = heads,
         .splits = 1,
         .key = {.module = modules[a->layout.type].texels,
-                .spec_count = 4,
-                .spec = {{PM_SPEC_ATTENTION_HEAD_DIM, a->layout.head_dim}, {PM_SPEC_ATTENTION_ROWS, rows},
-                         {PM_SPEC_ATTENTION_HEADS, heads}, {PM_SPEC_ATTENTION_PAGE, a->layout.page_tokens}},
+                .spec_count = 5,
+                .spec = {{PM_SPEC_LOCAL_X, lanes}, {PM_SPEC_ATTENTION_HEAD_DIM, a->layout.head_dim},
+                         {PM_SPEC_ATTENTION_ROWS, rows}, {PM_SPEC_ATTENTION_HEADS, heads},
+                         {PM_SPEC_ATTENTION_PAGE, a->layout.page_tokens}},
                 .texels = 2},
     };
     return NULL;

@@ -4,6 +4,7 @@
 #include "op/choice.h"
 #include "op/lanes.h"
 #include "op/matmul_cut.h"
+#include "op/texels.h"
 #include "op/variant.h"
 #include "op/weight_layout.h"
 #include "push_matmul.h"
@@ -31,8 +32,8 @@ static const struct {
     [LANES] = {"matmul_lanes", PM_MATMUL_F32, PM_CAP_BIT(SUBGROUP), 0, 8, 1, "x passed round by 4 lanes, for CPUs",
                "subgroups of 4 with broadcast"},
     [TEXELS] = {"matmul_texels", PM_MATMUL_F32, PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS), 0, PM_WEIGHT_GROUP, 0,
-                "buffer textures, x passed round by 8 lanes, for CPUs",
-                "buffer textures that hold all, and subgroups of 8 with shuffle"},
+                "buffer textures, x passed round by a vector's lanes, for CPUs",
+                "buffer textures that hold all, and subgroups of 4 or more with shuffle"},
     [UNIFORM] = {"matmul_texels", PM_MATMUL_F32, PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS), 0, PM_WEIGHT_GROUP, 0,
                  "buffer textures but for x, which all lanes load from one address, for CPUs",
                  "what texels needs, and a driver that loads once what lanes load from one address"},
@@ -201,6 +202,18 @@ void pm_matmul_variant_split(uint32_t index, const pm_vk_caps *caps, const pm_ma
         split_k(caps, m, &matmul_variants[index], lanes, slices);
 }
 
+/* Quads of weight rows that a lane of matmul_texels.comp owns: two, where one pass of x for both saves more than what is
+ * held for both costs (the shader's header has the times). */
+static uint32_t quads_for(const pm_vk_caps *caps, matmul_family family, uint32_t tokens)
+{
+    const uint32_t lanes = pm_texels_lanes(caps);
+    if (!caps->is_cpu)             /* which keeps what it holds in registers */
+        return 1;
+    if (lanes == 4)
+        return tokens <= (family == UNIFORM ? 2 : 6) ? 2 : 1;
+    return lanes == 8 && family == TEXELS && tokens >= 3 && tokens <= 6 ? 2 : 1;
+}
+
 /* The constants of the families that need nothing but the table above. */
 static void cut_plain(const pm_vk_caps *caps, const pm_matmul *m, const struct matmul_variant *v, pm_matmul_cut *cut)
 {
@@ -218,8 +231,14 @@ static void cut_plain(const pm_vk_caps *caps, const pm_matmul *m, const struct m
         add_constant(&cut->key, PM_SPEC_MATMUL_TOKENS, cut->rows);
     if (v->family == UNIFORM)
         add_constant(&cut->key, PM_SPEC_MATMUL_UNIFORM, 1);
-    if (is_texels(v) && !m->deterministic)
-        add_constant(&cut->key, PM_SPEC_MATMUL_BY_ROWS, 1);
+    if (is_texels(v)) {
+        const uint32_t vector = pm_texels_lanes(caps), quads = quads_for(caps, v->family, cut->rows);
+        cut->outputs = vector * quads * 4;
+        add_constant(&cut->key, PM_SPEC_LOCAL_X, vector);
+        add_constant(&cut->key, PM_SPEC_MATMUL_QUADS, quads);
+        if (!m->deterministic)
+            add_constant(&cut->key, PM_SPEC_MATMUL_BY_ROWS, 1);
+    }
 }
 
 /* Texels of the parts of a matmul, by shapes alone. */
@@ -227,7 +246,7 @@ static bool texels_fit(const pm_vk_caps *caps, const pm_matmul *m)
 {
     const pm_weight_view view = pm_weight_view_of(&m->weight);
     const uint64_t groups = pm_div_up(m->weight.n, PM_WEIGHT_GROUP), most = caps->texels_max;
-    return caps->subgroup_min >= 8 && groups * (view.group_pieces / 16) <= most &&
+    return pm_texels_lanes(caps) > 0 && groups * (view.group_pieces / 16) <= most &&
            groups * (view.group_scales / 16) <= most && (uint64_t)m->rows_max * (m->x_stride / 4) <= most;
 }
 

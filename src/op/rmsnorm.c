@@ -11,7 +11,8 @@ static pm_vk_pipeline_key key_of(const pm_vk_caps *caps, const pm_rmsnorm *n, pm
     const pm_slice read[] = {n->x, n->w, n->add.buffer != NULL ? n->add : n->x};
     if (n->dim % 4 == 0 && n->x_stride % 4 == 0 && n->y_stride % 4 == 0 && pm_loops_fit(caps, n->y_stride / 8) &&
         pm_op_texels(caps, read, 3, texels))
-        return (pm_vk_pipeline_key){.module = "rmsnorm_texels", .push_bytes = sizeof(pm_push_rmsnorm), .texels = 3};
+        return (pm_vk_pipeline_key){.module = "rmsnorm_texels", .spec_count = 1, .spec = {{PM_SPEC_LOCAL_X, pm_texels_lanes(caps)}},
+                                    .push_bytes = sizeof(pm_push_rmsnorm), .texels = 3};
     return (pm_vk_pipeline_key){.module = "rmsnorm", .spec_count = 1, .spec = {{PM_SPEC_LOCAL_X, pm_lanes_for(caps, n->dim)}},
                                 .push_bytes = sizeof(pm_push_rmsnorm)};
 }

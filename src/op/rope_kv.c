@@ -11,7 +11,8 @@ static pm_vk_pipeline_key key_of(const pm_vk_caps *caps, const pm_rope_kv *r, ch
 {
     const pm_slice read[] = {r->qkv, r->table};
     if (r->layout.type == PM_KV_F16 && r->rotary_dim % 8 == 0 && r->qkv_stride % 4 == 0 && pm_op_texels(caps, read, 2, texels))
-        return (pm_vk_pipeline_key){.module = "rope_kv_texels_f16", .spec_count = 1, .spec = {{PM_SPEC_ROPE_NEOX, r->neox}},
+        return (pm_vk_pipeline_key){.module = "rope_kv_texels_f16", .spec_count = 2,
+                                    .spec = {{PM_SPEC_LOCAL_X, pm_texels_lanes(caps)}, {PM_SPEC_ROPE_NEOX, r->neox}},
                                     .push_bytes = sizeof(pm_push_rope_kv), .texels = 2};
     snprintf(module, 32, "rope_kv_%s", pm_kv_type_name(r->layout.type));
     /* On a CPU driver one subgroup: each more is a coroutine that every barrier leaves and enters. */

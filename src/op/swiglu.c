@@ -5,15 +5,17 @@
 #include "op/texels.h"
 #include "push_swiglu.h"
 
-#define PER_LANE 4u                /* as in swiglu.comp */
-#define PER_GROUP_TEXELS 256u      /* elements, as in swiglu_texels.comp */
+#define PER_LANE 4u                /* elements, as in swiglu.comp */
+#define PER_LANE_TEXELS 32u        /* likewise, as in swiglu_texels.comp */
 
 /* The pipeline of a device and shape, the elements of one workgroup, and the texture that it reads. */
 static pm_vk_pipeline_key key_of(const pm_vk_caps *caps, const pm_swiglu *s, uint32_t *per_group, pm_vk_texels *texels)
 {
     if (s->hidden % 4 == 0 && s->x_stride % 4 == 0 && s->y_stride % 4 == 0 && pm_op_texels(caps, &s->gate_up, 1, texels)) {
-        *per_group = PER_GROUP_TEXELS;
-        return (pm_vk_pipeline_key){.module = "swiglu_texels", .push_bytes = sizeof(pm_push_swiglu), .texels = 1};
+        *per_group = pm_texels_lanes(caps) * PER_LANE_TEXELS;
+        return (pm_vk_pipeline_key){.module = "swiglu_texels", .spec_count = 1,
+                                    .spec = {{PM_SPEC_LOCAL_X, pm_texels_lanes(caps)}},
+                                    .push_bytes = sizeof(pm_push_swiglu), .texels = 1};
     }
     const uint32_t lanes = pm_lanes_for(caps, s->y_stride / PER_LANE);
     *per_group = lanes * PER_LANE;

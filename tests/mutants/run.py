@@ -9,7 +9,7 @@ pass. Prints the kill matrix; exits 1 unless every mutant was killed and there w
 A record: lines "name:", "file:", "modules:" (of variants.txt), "test:" (program, then a pattern of
 its tests), and any number of "from:" and "to:", exact text that stands there once (\\n is a new
 line). Optional: "types:" and "variants:" (lists that the test is limited to), "drivers:" (where the
-fault shows).
+fault shows), "lanes:" (of lavapipe's vectors, where it shows with that many alone: tests/CMakeLists.txt).
 """
 import argparse
 import concurrent.futures
@@ -37,7 +37,7 @@ def records(path):
             record = {}
             continue
         key, colon, value = line.partition(":")
-        if not colon or key not in ("name", "file", "modules", "test", "types", "variants", "drivers", "from", "to"):
+        if not colon or key not in ("name", "file", "modules", "test", "types", "variants", "drivers", "lanes", "from", "to"):
             sys.exit(f"{path}:{number}: expected 'name:', 'file:', ... at the line's start")
         record.setdefault(key, []).append(value.strip().replace("\\n", "\n"))
 
@@ -64,7 +64,7 @@ class Shaders:
 
 def test_of(record):
     """What runs, whatever the modules."""
-    return record["test"][0], record.get("types", [""])[0], record.get("variants", [""])[0]
+    return record["test"][0], *(record.get(key, [""])[0] for key in ("types", "variants", "lanes"))
 
 
 def run_test(tests, record, modules):
@@ -74,6 +74,11 @@ def run_test(tests, record, modules):
     environment.update(PUMICE_TEST_MODULES=str(modules), PUMICE_TEST_FILTER=pattern, PUMICE_CACHE="0",
                        PUMICE_TEST_TYPES=record.get("types", [""])[0],
                        PUMICE_TEST_VARIANTS=record.get("variants", [""])[0])
+    if "lanes" in record:
+        lanes = record["lanes"][0]
+        caches = pathlib.Path(environment.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+        environment.update(LP_NATIVE_VECTOR_WIDTH=str(32 * int(lanes)), PUMICE_TEST_LANES=lanes,
+                           XDG_CACHE_HOME=str(caches / f"lanes{lanes}"))
     try:
         done = subprocess.run([tests / f"test_{program}"], env=environment, capture_output=True, text=True,
                               timeout=HANG_S, errors="replace")

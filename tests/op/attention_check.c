@@ -100,6 +100,8 @@ static const char *lacks_of(const attention_call *k, uint32_t variant)
 
 bool attention_takes(const attention_case *c, const attention_data *d, uint32_t variant, bool deterministic)
 {
+    if (!variant_is_wanted(pm_attention_variant(variant)))
+        return false;
     attention_call probe = attention_call_make(c, d, variant, deterministic, UINT32_MAX);
     const bool takes = lacks_of(&probe, variant) == NULL;
     free(attention_call_take(&probe));

@@ -42,13 +42,12 @@ static bool fits(uint32_t variant, const pm_matmul *m)
     return pm_matmul_variant_fits(variant, pm_vk_device_caps(harness_device()), m);
 }
 
-/* All, or those that PUMICE_TEST_VARIANTS=rows1,rows4 names; bits. */
+/* Bits. */
 static uint64_t wanted_variants(void)
 {
-    const char *list = getenv("PUMICE_TEST_VARIANTS");
     uint64_t wanted = 0;
     for (uint32_t v = 0; v < variant_count(); v++)
-        if (list == NULL || list[0] == '\0' || pm_env_list_has(list, pm_matmul_variant(v)))
+        if (variant_is_wanted(pm_matmul_variant(v)))
             wanted |= UINT64_C(1) << v;
     return wanted;
 }

@@ -9,10 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Whether a list of the environment has the name, or is not there. */
+static bool is_listed(const char *variable, const char *name)
+{
+    const char *list = getenv(variable);
+    return list == NULL || list[0] == '\0' || pm_env_list_has(list, name);
+}
+
 static bool is_wanted(pm_dtype type)
 {
-    const char *list = getenv("PUMICE_TEST_TYPES");
-    return list == NULL || list[0] == '\0' || pm_env_list_has(list, pm_dtype_get(type)->stem);
+    return is_listed("PUMICE_TEST_TYPES", pm_dtype_get(type)->stem);
+}
+
+bool variant_is_wanted(const char *name)
+{
+    return is_listed("PUMICE_TEST_VARIANTS", name);
 }
 
 uint32_t next_type(uint32_t id)

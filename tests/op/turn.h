@@ -12,6 +12,9 @@ uint32_t next_type(uint32_t id);
     for (uint32_t type##_id = next_type(0), type = type##_id; type##_id < PM_DTYPE_LIMIT; \
          type##_id = next_type(type##_id + 1), type = type##_id)
 
+/* PUMICE_TEST_VARIANTS=texels,texels16 leaves the other variants of attention and matmul out. */
+bool variant_is_wanted(const char *name);
+
 /* PUMICE_TEST_FULL=1: nothing is left to the seed that all of can be run. Each kernel is compiled for every
  * type and size then, which takes lavapipe many minutes. */
 bool is_full(void);

@@ -245,6 +245,20 @@ class Scores(Case):
         self.assertGreaterEqual(ran, 5)
         self.assertIn("has no variant 'none', expected one of", run(*prompt, "--variant", "matmul:none")[2])
 
+    def test_vectors_of_any_width(self):
+        if "llvmpipe" not in self.ok("devices").decode():
+            self.skipTest("lavapipe alone has vectors whose width can be asked for")
+        prompt = ("run", "-m", DEMO, "-p", "Once upon a time", "-n", 6, "--temp", 0)
+        said = self.ok(*prompt)
+        with tempfile.TemporaryDirectory() as cache:
+            for lanes, files in ((4, 1), (8, 2), (16, 3)):
+                env = {"LP_NATIVE_VECTOR_WIDTH": str(32 * lanes), "XDG_CACHE_HOME": cache, "MESA_SHADER_CACHE_DISABLE": "true"}
+                self.assertIn(f"subgroups of {lanes} to {lanes},", self.ok("devices", env=env).decode())
+                self.assertEqual(self.ok(*prompt, env=env), said, lanes)
+                for stem in ("pipelines", "verified"): # what holds for one width is not taken for another's
+                    found = [name for name in os.listdir(os.path.join(cache, "pumice")) if name.startswith(stem)]
+                    self.assertEqual(len(found), files, (stem, lanes))
+
     def test_devices(self):
         found = json.loads(self.ok("devices", "--json"))
         text = self.ok("devices").decode()

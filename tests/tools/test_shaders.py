@@ -43,6 +43,7 @@ def faults_of(text):
         for inner in LOOP.finditer(body):
             head = body[inner.end():closing(body, body.index("(", inner.end()))] if inner[0] != "do" else ""
             stays = "OR_KEPT" in head and "OR_KEPT" not in outer # where this one stays, an outer OR_KEPT does
+            stays = stays or "*=" in head or "<<=" in head # Mesa 22.3 unrolls what is counted in equal steps
             if stays or not body[:inner.start()].rstrip().endswith(UNROLL):
                 found.append(f"{inner[0]}{head} in {outer}")
     return found
@@ -64,7 +65,8 @@ class Loops(unittest.TestCase):
         kept = "for (uint c = 0; c < OR_KEPT(8); c++)"
         for text in (f"{UNROLL} for (;;) {{ {UNROLL} {kept} a(); }}", f"{UNROLL} for (;;) {UNROLL} {kept} {{ a(); }}",
                      f"{UNROLL} for (;;) {{ if (b) {{ for (;;) a(); }} }}", f"{UNROLL} for (;;) {{ while (a()) b(); }}",
-                     f"{UNROLL} for (;;) {{ do a(); while (b()); }}", f"{UNROLL} for (;;) {{ if (a()) continue; }}"):
+                     f"{UNROLL} for (;;) {{ do a(); while (b()); }}", f"{UNROLL} for (;;) {{ if (a()) continue; }}",
+                     f"{UNROLL} for (;;) {UNROLL} for (uint i = 1; i < 8; i *= 2) a();"):
             self.assertTrue(faults_of(text + " void end() {}"), text)
         for text in (f"{UNROLL} {kept} {{ {UNROLL} {kept} a(b[2]); }} for (;;) c();", f"{UNROLL} for (;;) a(); for (;;) b();",
                      f"for (;;) {{ {UNROLL} for (;;) a(); if (b) continue; }}"):

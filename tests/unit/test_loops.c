@@ -134,10 +134,12 @@ static void contexts_are_read_to_their_end(void **state)
     uint32_t of_textures = 0;
     while (strcmp(pm_attention_variant(of_textures), "texels") != 0)
         of_textures++;
-    for (uint32_t length = 1; length < 1u << 20; length += length / 9 + 1) { /* a row alone: it fits where its turns do */
+    for (uint32_t i = 0, length = 1; length < 1u << 20; i++, length += length / 9 + 1) { /* a row alone: it fits where its turns do */
+        const uint32_t lanes = 4u << i % 3;
+        texels.subgroup_min = texels.subgroup_max = texels.subgroup_default = lanes;
         const pm_attention a = {.layout = {PM_KV_F16, 1, 128, 16}, .heads = 1, .kv_len_max = length, .rows_max = 1, .seqs_max = 1,
                                 .rows_per_seq_max = 1, .q_stride = 128, .out_stride = 128};
-        const uint64_t turns = loop((length + 31) / 32) + (length + 31) / 32 * loop(128 / 32);
+        const uint64_t turns = loop((length + 31) / 32) + (length + 31) / 32 * loop(128 / (4 * lanes));
         if (turns >= PM_LOOPS_MAX)
             assert_non_null(pm_attention_variant_lacks(of_textures, &texels, &a));
         else if (turns < PM_LOOPS_MAX - 64)
