@@ -41,6 +41,7 @@
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #include "address.glsl"
+#include "half.glsl"
 #include "push_attention.h"
 #include "softmax_part.glsl"
 
@@ -85,8 +86,8 @@ void key_of(uvec4 bits, float scale, out vec4 key[PIECE_QUADS])
 #if defined(KV_F32)
     key[0] = uintBitsToFloat(bits);
 #elif defined(KV_F16)
-    key[0] = vec4(unpackHalf2x16(bits.x), unpackHalf2x16(bits.y));
-    key[1] = vec4(unpackHalf2x16(bits.z), unpackHalf2x16(bits.w));
+    key[0] = vec4(unpack_halves(bits.x), unpack_halves(bits.y));
+    key[1] = vec4(unpack_halves(bits.z), unpack_halves(bits.w));
 #elif defined(KV_Q8_0)
     [[unroll]] for (uint j = 0; j < 4; j++)
         key[j] = scale * vec4(signed_byte(bits[j], 0), signed_byte(bits[j], 1), signed_byte(bits[j], 2),
@@ -110,7 +111,7 @@ void score_token(uvec2 page, uint kv_head, uint t, uint lane, precise out float 
 #ifdef KV_SCALES
         if (c * KV_PIECE % KV_BLOCK == 0) {
             const uint b = c * KV_PIECE / KV_BLOCK;
-            const vec2 scales = unpackHalf2x16(U32In(advance(page, scale_offset(kv_head), 1u)).v[b * PAGE + t]);
+            const vec2 scales = unpack_halves(U32In(advance(page, scale_offset(kv_head), 1u)).v[b * PAGE + t]);
             scale = scales.x;
             v_scale_shared[b * LANES + lane] = scales.y;
         }
@@ -135,7 +136,7 @@ vec2 value_pair(U32In v_head, uint t, uint j, uint pair)
     const uint at = t * HEAD_DIM + 2 * pair;
     return uintBitsToFloat(uvec2(v_head.v[at], v_head.v[at + 1]));
 #elif defined(KV_F16)
-    return unpackHalf2x16(v_head.v[t * (HEAD_DIM / 2) + pair]);
+    return unpack_halves(v_head.v[t * (HEAD_DIM / 2) + pair]);
 #else
     const float scale = v_scale_shared[pair * 2 / KV_BLOCK * LANES + j];
 #ifdef KV_Q8_0
@@ -154,7 +155,7 @@ float value_single(U32In v_head, uint t, uint j, uint d)
 #if defined(KV_F32)
     return uintBitsToFloat(v_head.v[t * HEAD_DIM + d]);
 #elif defined(KV_F16)
-    return unpackHalf2x16(v_head.v[t * (HEAD_DIM / 2) + d / 2] >> (d % 2 * 16)).x;
+    return unpack_halves(v_head.v[t * (HEAD_DIM / 2) + d / 2] >> (d % 2 * 16)).x;
 #else
     const float scale = v_scale_shared[d / KV_BLOCK * LANES + j];
 #ifdef KV_Q8_0

@@ -110,7 +110,7 @@ vec2 scales_of(uint page, uint kv_head, uint b, uint token)
 {
 #ifdef KV_SCALES
     const uvec4 four = texelFetch(kv, int(page + scale_offset(kv_head) / 16u + (b * PAGE + token) / 4u));
-    return unpackHalf2x16(word_of(four, token & 3u));
+    return unpack_halves(word_of(four, token & 3u));
 #else
     return vec2(1.0);
 #endif
@@ -146,8 +146,8 @@ void numbers_of(Eight eight, uint e, out vec4 value[2])
     value[0] = uintBitsToFloat(bits);
     value[1] = uintBitsToFloat(eight.texel[1]);
 #elif defined(KV_F16)
-    value[0] = vec4(unpackHalf2x16(bits.x), unpackHalf2x16(bits.y));
-    value[1] = vec4(unpackHalf2x16(bits.z), unpackHalf2x16(bits.w));
+    value[0] = vec4(unpack_halves(bits.x), unpack_halves(bits.y));
+    value[1] = vec4(unpack_halves(bits.z), unpack_halves(bits.w));
 #elif defined(KV_Q8_0)
     const bool high = (e & 1u) == 1u;
     value[0] = eight.scale * signed_bytes(high ? bits.z : bits.x);

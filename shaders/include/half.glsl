@@ -1,7 +1,13 @@
-// half.glsl - f32 to f16, rounded to nearest, ties to even. packHalf2x16() may round either
-// way, so the rounding is done on the bits, as base/half.h does it.
+// half.glsl - f32 to f16 and back.
 #ifndef HALF_GLSL
 #define HALF_GLSL
+#include "pm_shared.h"
+
+// True where unpackHalf2x16() is not to be used: pm_vk_caps.soft_half.
+layout(constant_id = PM_SPEC_SOFT_HALF) const bool SOFT_HALF = false;
+
+// Rounded to nearest, ties to even. packHalf2x16() may round either way, so the rounding is done on the bits, as
+// base/half.h does it.
 
 // No branches: on CPU drivers all ways are taken anyway, and their compiler takes longer.
 uint half_bits(float value)
@@ -21,5 +27,20 @@ uint half_bits(float value)
 uint half_pair(float low, float high)
 {
     return half_bits(low) | (half_bits(high) << 16);
+}
+
+// The f16 in the low 16 bits, exact: what is below 2^-14 as a multiple of 2^-24, since a driver may flush f32 that small.
+float half_value(uint bits)
+{
+    const uint magnitude = bits & 0x7fffu;
+    const uint normal = (magnitude << 13) + mix(0x38000000u, 0x70000000u, magnitude >= 0x7c00u);
+    const float value = mix(uintBitsToFloat(normal), float(magnitude) * 5.9604644775390625e-8, magnitude < 0x400u);
+    return uintBitsToFloat(floatBitsToUint(value) | (bits & 0x8000u) << 16);
+}
+
+// The two f16 of a word.
+vec2 unpack_halves(uint word)
+{
+    return SOFT_HALF ? vec2(half_value(word), half_value(word >> 16)) : unpackHalf2x16(word);
 }
 #endif

@@ -2,6 +2,7 @@
 // block of 32 is the weights 4 j .. 4 j + 3.
 #ifndef WEIGHT_BITS_GLSL
 #define WEIGHT_BITS_GLSL
+#include "half.glsl"
 
 #ifdef BYTES_IN_PLACE
 // For CPU drivers, where shifts, conversions and additions share two ports of four (AMD Zen 4): 2^23 as f32 has its
@@ -56,6 +57,8 @@ uint quad_of_1(uint q, uint j)
 // The low or the high half of a word as f16.
 float half_at(uint word, bool high)
 {
+    if (SOFT_HALF)
+        return half_value(high ? word >> 16 : word);
     const vec2 pair = unpackHalf2x16(word);
     return high ? pair.y : pair.x;
 }

@@ -15,7 +15,7 @@ void load_block_i8(Weight weight, uint b, out uint q[8], out vec2 scale, out vec
     const uint low = scale_word(weight, base + j), high = half_word_at(weight, base + 8, j);
     const uvec2 last = uvec2(scale_word(weight, base + 12), scale_word(weight, base + 13));
     const uvec2 parts = last >> 12 & 0x000f000fu;
-    const float d = unpackHalf2x16((parts.x & 15u) | parts.x >> 12 | (parts.y & 15u) << 8 | parts.y >> 4 & 0xf000u).x;
+    const float d = unpack_halves((parts.x & 15u) | parts.x >> 12 | (parts.y & 15u) << 8 | parts.y >> 4 & 0xf000u).x;
     const uint s = (j < 4 ? last.x : last.y) >> (16 * (j / 2 & 1u) + 6 * (j & 1u));
     scale = 0.125 * d * vec2(2u * uvec2(s & 7u, s >> 3 & 7u) + 1u);
     offset = vec2(0.0);

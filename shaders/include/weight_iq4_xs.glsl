@@ -7,7 +7,7 @@ float iq4_xs_scale(Weight weight, uint b)
 {
     const uint j = b % 8, base = b / 8 * 2, first = scale_word(weight, base);
     const uint s = ((scale_word(weight, base + 1) >> (4 * j)) & 15u) | ((first >> (16 + 2 * j)) & 3u) << 4;
-    return unpackHalf2x16(first).x * (float(s) - 32.0);
+    return unpack_halves(first).x * (float(s) - 32.0);
 }
 
 void load_block(Weight weight, uint b, out vec4 w[8])

@@ -11,7 +11,7 @@ void hold(inout Weight weight, uint b)
 vec2 k_scale(Weight weight, uint base, uint j)
 {
     const uint shift = 8 * (j % 4);
-    const vec2 d = unpackHalf2x16(shared_word(weight, base, 0));
+    const vec2 d = unpack_halves(shared_word(weight, base, 0));
     const uint s0 = shared_word(weight, base, 1) >> shift, m0 = shared_word(weight, base, 2) >> shift;
     uint s = s0 & 63u, m = m0 & 63u;
     if (j >= 4) {

@@ -7,7 +7,7 @@
 // q of bytes 0 and 2 as two f16.
 vec2 e2m1_pair(uint q)
 {
-    return unpackHalf2x16((q & 0x00070007u) << 9 | (q & 0x00080008u) << 12);
+    return unpack_halves((q & 0x00070007u) << 9 | (q & 0x00080008u) << 12);
 }
 
 // 2^(e - 128)

@@ -8,7 +8,7 @@
 void load_block_i8(Weight weight, uint b, out uint q[8], out vec2 scale, out vec2 offset)
 {
     const uint j = b % 8, base = b / 8 * 21;
-    const vec2 d = unpackHalf2x16(scale_word(weight, base + 20));
+    const vec2 d = unpack_halves(scale_word(weight, base + 20));
     const uint s = scale_word(weight, base + 16 + j / 2) >> (16 * (j & 1u));
     scale = d.x * vec2(s & 15u, (s >> 8) & 15u);
     offset = -d.y * vec2((s >> 4) & 15u, (s >> 12) & 15u);

@@ -10,7 +10,7 @@
 void load_block_i8(Weight weight, uint b, out uint q[8], out vec2 scale, out vec2 offset)
 {
     const uint j = b % 8, base = b / 8 * 28;
-    const float d = unpackHalf2x16(scale_word(weight, base + 27)).x;
+    const float d = unpack_halves(scale_word(weight, base + 27)).x;
     const uint low = scale_word(weight, base + 24 + j / 4) >> (8 * (j % 4)), high = scale_word(weight, base + 26) >> (4 * j);
     const uvec2 s = uvec2((low & 15u) | (high & 3u) << 4, ((low >> 4) & 15u) | ((high >> 2) & 3u) << 4);
     scale = d * (vec2(s) - 32.0);

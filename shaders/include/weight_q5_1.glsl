@@ -5,7 +5,7 @@
 #define I8_OFFSET true
 void load_block_i8(Weight weight, uint b, out uint q[8], out vec2 scale, out vec2 offset)
 {
-    const vec2 d = unpackHalf2x16(scale_word(weight, b * 2));
+    const vec2 d = unpack_halves(scale_word(weight, b * 2));
     const uint high = scale_word(weight, b * 2 + 1);
     scale = vec2(d.x);
     offset = vec2(d.y);

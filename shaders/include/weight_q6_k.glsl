@@ -10,7 +10,7 @@
 void load_block_i8(Weight weight, uint b, out uint q[8], out vec2 scale, out vec2 offset)
 {
     const uint j = b % 8, base = b / 8;
-    const float d = unpackHalf2x16(scale_word(weight, base * 5 + 4)).x;
+    const float d = unpack_halves(scale_word(weight, base * 5 + 4)).x;
     const uint word = scale_word(weight, base * 5 + j / 2) >> (16 * (j & 1u));
     scale = d * vec2(int(word << 24) >> 24, int(word << 16) >> 24);
     offset = vec2(0.0);

@@ -2,6 +2,7 @@
 #include "vk/caps.h"
 
 #include <stdio.h>
+#include <string.h>
 
 static const char *const names[PM_CAPS] = {
 #define X(name, text, help) text,
@@ -29,4 +30,9 @@ bool pm_vk_loads_uniform(const char *driver)
 {
     unsigned major, minor;
     return sscanf(driver, "llvmpipe Mesa %4u.%4u", &major, &minor) == 2 && (major > 25 || (major == 25 && minor >= 1));
+}
+
+bool pm_vk_unpacks_soft(const char *driver, bool has_f16)
+{
+    return !has_f16 && strncmp(driver, "llvmpipe ", 9) == 0;
 }

@@ -76,6 +76,7 @@ typedef struct pm_vk_caps {
     uint32_t flexible_shared_bytes; /* such a workgroup leaves to the driver; 0 unless COOPMAT2WG */
     bool is_cpu;
     bool uniform_loads;            /* of a CPU driver: what all lanes load from one address it loads once */
+    bool soft_half;                /* of a CPU driver: shaders unpack f16 by themselves */
     uint32_t off_count, off[PM_VK_OFF_MAX]; /* rows of the ops' variant tables that this device gets
                                       wrong: op/variant.h */
     const struct pm_choices *choices; /* what tuning found best on this device; NULL = nothing */
@@ -84,6 +85,11 @@ typedef struct pm_vk_caps {
 /* Whether the CPU driver of this name and version (pm_device_info.driver) has uniform_loads: Mesa's llvmpipe from 25.1
  * on, which tells what is the same for all lanes from what is not. No feature of a device says it. */
 bool pm_vk_loads_uniform(const char *driver);
+
+/* Whether the CPU driver of this name, which has PM_CAP_F16 or has not, has soft_half. Without F16C, as on x86 before AVX2
+ * and on ARM, llvmpipe of Mesa 22.3 makes code of unpackHalf2x16() that LLVM cannot select, and the process ends; there it
+ * has no f16 arithmetic either. */
+bool pm_vk_unpacks_soft(const char *driver, bool has_f16);
 
 const char *pm_cap_name(pm_cap cap);
 const char *pm_cap_text(pm_cap cap);

@@ -189,6 +189,7 @@ static pm_result describe(VkPhysicalDevice physical, uint32_t masked, candidate 
         snprintf(c->info.missing, sizeof(c->info.missing), "Vulkan 1.3 (it has %u.%u)",
                  VK_API_VERSION_MAJOR(p->apiVersion), VK_API_VERSION_MINOR(p->apiVersion));
     c->caps.uniform_loads = c->caps.is_cpu && pm_vk_loads_uniform(c->info.driver);
+    c->caps.soft_half = c->caps.is_cpu && pm_vk_unpacks_soft(c->info.driver, (c->caps.bits & PM_CAP_BIT(F16)) != 0);
     if (!has_queue)
         snprintf(c->info.missing, sizeof(c->info.missing), "a compute queue");
     return PM_OK;

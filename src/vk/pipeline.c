@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/thread.h"
+#include "pm_shared.h"
 #include "vk/cache.h"
 
 #include <pthread.h>
@@ -192,13 +193,13 @@ static pm_result build(pm_vk_device *d, pm_vk_pipeline *pipeline)
         return PM_OK;
     const pm_vk_pipeline_key *key = &pipeline->key;
     const pm_shader_module *module = find_module(key->module);
-    VkSpecializationMapEntry entries[PM_SPEC_MAX];
-    uint32_t values[PM_SPEC_MAX];
+    VkSpecializationMapEntry entries[PM_SPEC_MAX + 1] = {{PM_SPEC_SOFT_HALF, 0, 4}};
+    uint32_t values[PM_SPEC_MAX + 1] = {d->caps.soft_half};
     for (uint32_t i = 0; i < key->spec_count; i++) {
-        entries[i] = (VkSpecializationMapEntry){key->spec[i].id, i * 4, 4};
-        values[i] = key->spec[i].value;
+        entries[i + 1] = (VkSpecializationMapEntry){key->spec[i].id, (i + 1) * 4, 4};
+        values[i + 1] = key->spec[i].value;
     }
-    const VkSpecializationInfo specialization = {key->spec_count, entries, key->spec_count * 4, values};
+    const VkSpecializationInfo specialization = {key->spec_count + 1, entries, (key->spec_count + 1) * 4, values};
     const VkPipelineShaderStageRequiredSubgroupSizeCreateInfo subgroup = {
         .sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO,
         .requiredSubgroupSize = key->subgroup};

@@ -78,7 +78,7 @@ def run_test(tests, record, modules):
         lanes = record["lanes"][0]
         caches = pathlib.Path(environment.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
         environment.update(LP_NATIVE_VECTOR_WIDTH=str(32 * int(lanes)), PUMICE_TEST_LANES=lanes,
-                           XDG_CACHE_HOME=str(caches / f"lanes{lanes}"))
+                           XDG_CACHE_HOME=str(caches / f"lanes{lanes}"), PUMICE_CAPS="-f16" if lanes == "4" else "")
     try:
         done = subprocess.run([tests / f"test_{program}"], env=environment, capture_output=True, text=True,
                               timeout=HANG_S, errors="replace")

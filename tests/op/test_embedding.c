@@ -5,6 +5,7 @@
 #include "base/half.h"
 #include "op/embedding.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,43 @@ static void every_weight_of_every_type(void **state)
                 check(&m, tokens, n, n + 2);
                 matrix_free(&m);
             }
+}
+
+/* By the driver's own conversion, and with capabilities masked by half.glsl's. */
+static void every_f16(void **state)
+{
+    (void)state;
+    enum { COUNT = 1 << 16 };
+    uint16_t *bits = calloc(COUNT, sizeof(*bits));
+    float *got = calloc(COUNT, sizeof(*got)), *want = calloc(COUNT, sizeof(*want));
+    assert_true(bits != NULL && got != NULL && want != NULL);
+    for (uint32_t i = 0; i < COUNT; i++)
+        bits[i] = (uint16_t)i;
+    pm_dequant_row(PM_DTYPE_F16, bits, want, COUNT);
+    pm_weight weight = {.type = PM_DTYPE_F16, .n = 1, .k = COUNT};
+    const uint32_t zero = 0, one = 1;
+    test_buffer packed = buffer_make(pm_weight_bytes(weight.type, weight.n, weight.k)), raw = buffer_from(bits, COUNT * 2),
+                tokens = buffer_from(&zero, 4), count = buffer_from(&one, 4), y = buffer_make(COUNT * 4);
+    weight.data = packed.slice;
+    const pm_embedding e = {.weight = weight, .tokens = tokens.slice, .y = y.slice, .rows = count.slice, .rows_max = 1,
+                            .y_stride = COUNT};
+    pm_vk_recorder *recorder = make_recorder();
+    ok(pm_weight_pack_record(recorder, &weight, 0, 1, raw.slice));
+    ok(pm_embedding_record(recorder, &e));
+    run_recorder(recorder);
+    buffer_read(&y, got);
+    for (uint32_t i = 0; i < COUNT; i++)
+        if (isnan(want[i]) ? !isnan(got[i]) : pm_f32_bits(got[i]) != pm_f32_bits(want[i]))
+            fail_msg("f16 0x%04x is %.9g, expected %.9g", i, (double)got[i], (double)want[i]);
+    tally("embedding", "every f16", COUNT);
+    buffer_free(&packed);
+    buffer_free(&raw);
+    buffer_free(&tokens);
+    buffer_free(&count);
+    buffer_free(&y);
+    free(bits);
+    free(got);
+    free(want);
 }
 
 static void row_counts_of_a_batch(void **state)
@@ -190,6 +228,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_weight_of_every_type),
+        cmocka_unit_test(every_f16),
         cmocka_unit_test(row_counts_of_a_batch),
         cmocka_unit_test(vocabularies_and_widths_of_real_models),
         cmocka_unit_test(rows_past_4_gib),

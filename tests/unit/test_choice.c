@@ -167,6 +167,10 @@ static void uniform_loads_decide_how_x_is_read(void **state)
     };
     for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++)
         assert_int_equal(pm_vk_loads_uniform(drivers[i].driver), drivers[i].has);
+    for (size_t i = 0; i < sizeof(drivers) / sizeof(drivers[0]); i++) {
+        assert_int_equal(pm_vk_unpacks_soft(drivers[i].driver, false), strncmp(drivers[i].driver, "llvmpipe ", 9) == 0);
+        assert_false(pm_vk_unpacks_soft(drivers[i].driver, true));
+    }
     for (int uniform = 0; uniform <= 1; uniform++) {
         const pm_vk_caps caps = {.bits = PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS), .texels_max = 1u << 27, .is_cpu = true,
                                  .subgroup_min = 8, .subgroup_max = 8, .subgroup_default = 8, .shared_bytes = 32768,
