@@ -101,9 +101,9 @@ build "$root/build-test"
 run "$root/build-test" "everything, on every driver"
 # Validation looks at calls, which are the same for types that are stored alike.
 PUMICE_VALIDATE=1 PUMICE_TEST_AGAIN=1 PUMICE_TEST_TYPES=f16,q8_0,q4_k,iq2_xxs run "$root/build-test" \
-  "under Vulkan validation, on lavapipe" -LE '^(oracle|offline|cuda|mutants)$' -E 'swiftshader|tools\.(verify|bench|peers)'
+  "under Vulkan validation, on lavapipe" -LE '^(oracle|offline|cuda|mutants)$' -E 'swiftshader|lanes|tools\.(verify|bench|peers)'
 # Last, with all pipelines in the cache: a compiler of shaders under the sanitizers takes four times as long.
-run "$root/build-asan" "under the sanitizers, on lavapipe" -L '^(unit|sched|fuzz|op|tools)$' -E 'swiftshader|tools\.(verify|peers)'
+run "$root/build-asan" "under the sanitizers, on lavapipe" -L '^(unit|sched|fuzz|op|tools)$' -E 'swiftshader|lanes|tools\.(verify|peers)'
 
 targets="test_threads test_thread test_vk_threads" build "$root/build-tsan" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DPUMICE_SANITIZE=thread
 run "$root/build-tsan" "under the thread sanitizer, on lavapipe" -R '^(model\.threads\.lavapipe|op\.vk_threads\.lavapipe|unit\.thread)$'

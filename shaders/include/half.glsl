@@ -7,9 +7,7 @@
 layout(constant_id = PM_SPEC_SOFT_HALF) const bool SOFT_HALF = false;
 
 // Rounded to nearest, ties to even. packHalf2x16() may round either way, so the rounding is done on the bits, as
-// base/half.h does it.
-
-// No branches: on CPU drivers all ways are taken anyway, and their compiler takes longer.
+// base/half.h does it. No branches: on CPU drivers all ways are taken anyway, and their compiler takes longer.
 uint half_bits(float value)
 {
     const uint bits = floatBitsToUint(value), sign = (bits >> 16) & 0x8000u, magnitude = bits & 0x7fffffffu;
@@ -38,9 +36,9 @@ float half_value(uint bits)
     return uintBitsToFloat(floatBitsToUint(value) | (bits & 0x8000u) << 16);
 }
 
-// The two f16 of a word.
+// The two f16 of a word. A choice, not a branch: of those SwiftShader's compiler takes gigabytes.
 vec2 unpack_halves(uint word)
 {
-    return SOFT_HALF ? vec2(half_value(word), half_value(word >> 16)) : unpackHalf2x16(word);
+    return mix(unpackHalf2x16(word), vec2(half_value(word), half_value(word >> 16)), bvec2(SOFT_HALF));
 }
 #endif

@@ -57,9 +57,7 @@ uint quad_of_1(uint q, uint j)
 // The low or the high half of a word as f16.
 float half_at(uint word, bool high)
 {
-    if (SOFT_HALF)
-        return half_value(high ? word >> 16 : word);
-    const vec2 pair = unpackHalf2x16(word);
+    const vec2 pair = unpack_halves(word);
     return high ? pair.y : pair.x;
 }
 #endif

@@ -87,8 +87,8 @@ typedef struct pm_vk_caps {
 bool pm_vk_loads_uniform(const char *driver);
 
 /* Whether the CPU driver of this name, which has PM_CAP_F16 or has not, has soft_half. Without F16C, as on x86 before AVX2
- * and on ARM, llvmpipe of Mesa 22.3 makes code of unpackHalf2x16() that LLVM cannot select, and the process ends; there it
- * has no f16 arithmetic either. */
+ * and on ARM, llvmpipe of Mesa 22.3 makes wrong code of unpackHalf2x16(), which LLVM mostly cannot select, so that the process
+ * ends; there it has no f16 arithmetic either. */
 bool pm_vk_unpacks_soft(const char *driver, bool has_f16);
 
 const char *pm_cap_name(pm_cap cap);

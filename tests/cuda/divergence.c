@@ -16,12 +16,13 @@ double divergence_term(double log_p, double log_q)
 
 double divergence_log_sum(const float *x, uint32_t vocab)
 {
-    double most = -INFINITY, total = 0.0;
+    float most = -INFINITY;
+    double total = 0.0;
     for (uint32_t i = 0; i < vocab; i++)
-        most = fmax(most, (double)x[i]);
+        most = fmaxf(most, x[i]);
     for (uint32_t i = 0; i < vocab; i++)
-        total += exp((double)x[i] - most);
-    return most + log(total);
+        total += exp((double)x[i] - (double)most);
+    return (double)most + log(total);
 }
 
 void divergence_top(const float *x, uint32_t vocab, uint32_t top[DIVERGENCE_TOP])

@@ -119,12 +119,12 @@ static void check_token(const attention_case *c, attention_data *d, uint8_t *pag
             ref_kv_put(&d->layout, image, false, h, t, raw_k);
         } else {
             for (uint32_t b = 0; b < c->head_dim; b += 32) {
-                double most = 0.0;
+                float most = 0.0f;
                 const uint32_t end = b + 32 < c->head_dim ? b + 32 : c->head_dim;
                 for (uint32_t i = b; i < end; i++)
-                    most = fmax(most, fabs((double)raw_k[i]));
+                    most = fmaxf(most, fabsf(raw_k[i]));
                 for (uint32_t i = b; i < end; i++)
-                    if (!(fabs((double)k[i] - (double)raw_k[i]) <= key_tolerance(c->type, most)))
+                    if (!(fabs((double)k[i] - (double)raw_k[i]) <= key_tolerance(c->type, (double)most)))
                         fail_msg("%s key of sequence %u, token %u, head %u, element %u is %.9g, expected %.9g",
                                  pm_kv_type_name(c->type), s, position, h, i, (double)k[i], (double)raw_k[i]);
             }

@@ -102,12 +102,12 @@ static void normal_values_come_back_within_the_types_bounds(void **state)
             const double nmse = error_of(NULL, N) / square_of(N);
             double worst = 0.0;
             for (uint32_t b = 0; b < N; b += block) {
-                double most = 0.0, off = 0.0;
+                float most = 0.0f, off = 0.0f;
                 for (uint32_t i = b; i < b + block; i++) {
-                    most = fmax(most, fabs((double)x[i]));
-                    off = fmax(off, fabs((double)x[i] - y[i]));
+                    most = fmaxf(most, fabsf(x[i]));
+                    off = fmaxf(off, fabsf(x[i] - y[i]));
                 }
-                worst = fmax(worst, off / most);
+                worst = fmax(worst, (double)off / (double)most);
             }
             if (nmse > types[t].nmse || worst > types[t].worst)
                 fail_msg("%s, scale 2^%d, seed %llu: error %g, bound %g; worst %g, bound %g", pm_dtype_get(types[t].type)->name,
