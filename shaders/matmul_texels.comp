@@ -57,7 +57,8 @@
 // instructions in place of 6,247); x by uniform buffers at offsets that a push constant's array gives, which all lanes
 // share by the specification (Mesa 22.3 knows that of constants alone, and gathers);
 // subgroupBroadcast in place of shuffles (a search for the first live lane each time, 2.6 times as long);
-// one loop over tokens in place of unrolled ones (sums indexed by a variable are gathers and scatters);
+// one loop over tokens in place of unrolled ones (sums indexed by a variable are gathers and scatters; with one token's
+// sums for all, wrong, still 0.8 to 0.87 times as fast: what is unrolled is not too long for the cache of instructions);
 // storage texel buffers, which Mesa puts in line (as fast up to 9 tokens, 8 % slower at 16: addresses by lane);
 // sums stored as words of 64 bits (0.84 to 1.13 times as fast: half the turns, each twice as long);
 // products of 16-bit integers, of which LLVM 15 makes one to a lane of 32 bits (vpmaddwd): 0.88 to 0.93 times as many a
