@@ -207,7 +207,7 @@ void pm_matmul_variant_split(uint32_t index, const pm_vk_caps *caps, const pm_ma
 static uint32_t quads_for(const pm_vk_caps *caps, matmul_family family, uint32_t tokens)
 {
     const uint32_t lanes = pm_texels_lanes(caps);
-    if (!caps->is_cpu)             /* which keeps what it holds in registers */
+    if (!caps->is_cpu)             /* a GPU, where twice as many sums spill */
         return 1;
     if (lanes == 4)
         return tokens <= (family == UNIFORM ? 2 : 6) ? 2 : 1;

@@ -9,7 +9,7 @@
 static pm_vk_pipeline_key key_of(const pm_vk_caps *caps, const pm_rmsnorm *n, pm_vk_texels *texels)
 {
     const pm_slice read[] = {n->x, n->w, n->add.buffer != NULL ? n->add : n->x};
-    if (n->dim % 4 == 0 && n->x_stride % 4 == 0 && n->y_stride % 4 == 0 && pm_loops_fit(caps, n->y_stride / 8) &&
+    if (n->dim % 4 == 0 && n->x_stride % 4 == 0 && n->y_stride % 4 == 0 && pm_loops_fit(caps, n->y_stride / 8 + 3) &&
         pm_op_texels(caps, read, 3, texels))
         return (pm_vk_pipeline_key){.module = "rmsnorm_texels", .spec_count = 1, .spec = {{PM_SPEC_LOCAL_X, pm_texels_lanes(caps)}},
                                     .push_bytes = sizeof(pm_push_rmsnorm), .texels = 3};
