@@ -23,6 +23,9 @@
 // and 3440 against twice 5112 with 32 rows; before x took scalar loads 6511.
 // With 1 row there, this against matmul.comp: Q5_K 658 and 1246, Q3_K 696 and 1291, MXFP4 1530 and 1486,
 // IQ4_XS 2282 and 2238, IQ2_XS 1599 and 2187; with 32 rows 2308 and 5252, 2596 and 5297, 2932 and 5492, 3684 and 6244, 3249 and 6193.
+// Intel's Arc, by ANV (bench/results/static-dg2.csv, static-bmg.csv): a lane of subgroups of twice the hardware's lanes has 64
+// registers, which serve up to 16 rows; 32 and 64 rows spilled there (Mesa 22.3: 1.6 to 1.9 times the cycles a row), and
+// take the hardware's.
 // CPU drivers have no such instruction: on lavapipe (Mesa 22.3, 2 busy cores, the demo model) prompts of 64 are 1.8 to
 // 2.6 times and generation 2.5 times and more slower than with matmul_texels.comp.
 // Reference and tolerance: tests/op/test_quantise.c, the same numerics in C: 1.8e-7 of the sum of

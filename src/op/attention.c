@@ -9,7 +9,6 @@
 #include "op/variant.h"
 #include "push_attention.h"
 
-#define QUERIES_MAX 8u             /* rows x heads of one workgroup */
 #define LANES 32u                  /* of a workgroup of attention.comp, and tokens of its tile */
 #define LANES_WIDE 64u             /* the same, for subgroups of 64 */
 #define TILE 32u                   /* tokens, of the other kernels */
@@ -35,7 +34,8 @@ static const struct {
     [PREFILL_COOPMAT] = {"prefill_coopmat", "rows of a prompt on KHR cooperative matrices of f16",
                          "KHR cooperative matrices, and pages of f16"},
     [TEXELS] = {"texels", "buffer textures, q passed round by a vector's lanes, for CPUs",
-                "buffer textures that hold pages and q, subgroups of 4 or more with shuffle, and 64-bit integers"},
+                "a CPU driver, buffer textures that hold pages and q, subgroups of 4, 8 or 16 with shuffle, and "
+                "64-bit integers"},
 };
 
 const char *pm_attention_variant(uint32_t index)
@@ -51,6 +51,13 @@ const char *pm_attention_variant_text(uint32_t index)
 const char *pm_attention_variant_needs(uint32_t index)
 {
     return index < VARIANTS ? variants[index].needs : NULL;
+}
+
+/* Rows x heads of one workgroup at most. Twice as many of long heads would take all registers: 240 to 256 of AMD's for pages of
+ * q8_0 and q4_0, which leaves 3 or 4 waves, and more than Intel and Apple have (bench/results/static-*.csv). */
+static uint32_t queries_of(const pm_attention *a)
+{
+    return a->layout.head_dim > 128 ? 4 : 8;
 }
 
 /* How a variant of attention.comp cuts the work. */
@@ -140,11 +147,11 @@ static bool keep_to_loops(const pm_vk_caps *caps, const pm_attention *a, shape *
 static shape shape_with(const pm_vk_caps *caps, const pm_attention *a, uint32_t variant, bool *whole)
 {
     const uint32_t group = a->heads / a->layout.kv_heads, kind = variant % WIDE;
-    shape s = {.lanes = variant < WIDE ? LANES : LANES_WIDE, .rows = 1, .heads = divisor(group, QUERIES_MAX), .splits = 1};
+    shape s = {.lanes = variant < WIDE ? LANES : LANES_WIDE, .rows = 1, .heads = divisor(group, queries_of(a)), .splits = 1};
     const uint32_t tiles = pm_div_up(a->kv_len_max, s.lanes);
     if (kind == PREFILL) {
         s.heads = divisor(group, 2);
-        s.rows = QUERIES_MAX / s.heads;
+        s.rows = queries_of(a) / s.heads;
     }
     if (a->deterministic) {
         s.run = pm_div_up(tiles, SPLITS_MAX);
@@ -228,7 +235,7 @@ static void texels_of(const pm_attention *a, pm_vk_texels texels[2])
 /* attention_texels.comp. */
 static const char *cut_texels(const pm_vk_caps *caps, const pm_attention *a, pm_attention_cut *out)
 {
-    const uint32_t group = a->heads / a->layout.kv_heads, most = a->layout.head_dim > 128 ? 4 : QUERIES_MAX;
+    const uint32_t group = a->heads / a->layout.kv_heads, most = queries_of(a);
     const uint32_t lanes = pm_texels_lanes(caps);
     uint32_t heads = divisor(group, a->rows_per_seq_max > 1 ? 2 : most);
     uint32_t rows = a->rows_per_seq_max > 1 ? most / heads : 1;
@@ -301,9 +308,10 @@ static bool is_wide(const pm_vk_caps *caps, const pm_attention *a)
 static uint32_t best_of(const pm_vk_caps *caps, const pm_attention *a)
 {
     const uint32_t wide = is_wide(caps, a) ? WIDE : 0;
-    if (caps->is_cpu && pm_attention_variant_fits(TEXELS, caps, a))
+    if (pm_attention_variant_fits(TEXELS, caps, a))
         return TEXELS;
-    if (a->rows_per_seq_max >= COOPMAT_ROWS_MIN && !caps->is_cpu && pm_attention_variant_fits(PREFILL_COOPMAT, caps, a))
+    if (a->rows_per_seq_max >= COOPMAT_ROWS_MIN && !caps->is_cpu && !pm_vk_shares_registers(caps) &&
+        pm_attention_variant_fits(PREFILL_COOPMAT, caps, a))
         return PREFILL_COOPMAT;
     if (a->rows_per_seq_max > 1)
         return PREFILL + wide;

@@ -64,7 +64,7 @@ static uint32_t largest_divisor(uint32_t n, uint32_t most)
 const char *pm_attention_cut_coopmat(const pm_vk_caps *caps, const pm_attention *a, pm_attention_cut *out)
 {
     const uint32_t needs = PM_CAP_BIT(COOPMAT) | PM_CAP_BIT(F16) | PM_CAP_BIT(SUBGROUP);
-    shape s = {.matrix = largest_matrix(caps), .tile = TILE_MAX, .lanes = SUBGROUPS * caps->subgroup_default};
+    shape s = {.matrix = largest_matrix(caps), .tile = TILE_MAX, .lanes = SUBGROUPS * pm_vk_matrix_lanes(caps)};
     if ((caps->bits & needs) != needs)
         return "KHR cooperative matrix, f16 arithmetic and subgroup operations";
     if (s.matrix.m == 0)
@@ -92,7 +92,7 @@ const char *pm_attention_cut_coopmat(const pm_vk_caps *caps, const pm_attention 
                          {PM_SPEC_ATTENTION_PAGE, a->layout.page_tokens}, {PM_SPEC_ATTENTION_M, s.matrix.m},
                          {PM_SPEC_ATTENTION_N, s.matrix.n}, {PM_SPEC_ATTENTION_K, s.matrix.k},
                          {PM_SPEC_ATTENTION_TILE, s.tile}, {PM_SPEC_ATTENTION_SUBGROUPS, SUBGROUPS}},
-                .subgroup = caps->subgroup_default},
+                .subgroup = pm_vk_matrix_lanes(caps)},
     };
     return NULL;
 }

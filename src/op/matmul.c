@@ -33,7 +33,7 @@ static const struct {
                "subgroups of 4 with broadcast"},
     [TEXELS] = {"matmul_texels", PM_MATMUL_F32, PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS), 0, PM_WEIGHT_GROUP, 0,
                 "buffer textures, x passed round by a vector's lanes, for CPUs",
-                "buffer textures that hold all, and subgroups of 4 or more with shuffle"},
+                "a CPU driver, buffer textures that hold all, and subgroups of 4, 8 or 16 with shuffle"},
     [UNIFORM] = {"matmul_texels", PM_MATMUL_F32, PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(TEXELS), 0, PM_WEIGHT_GROUP, 0,
                  "buffer textures but for x, which all lanes load from one address, for CPUs",
                  "what texels needs, and a driver that loads once what lanes load from one address"},
@@ -128,11 +128,13 @@ static const pm_choice *chosen(const pm_vk_caps *caps, const pm_matmul *m)
     return m->deterministic ? NULL : pm_choices_find(caps->choices, &key);
 }
 
-/* Lanes of a subgroup where a slice is one: 32 where that can be asked for; 16 of those
- * devices (Intel) that have 8 to 32 and few registers for each. */
-static uint32_t lanes_for(const pm_vk_caps *caps)
+/* Lanes of a subgroup where a slice is one: 32 where that can be asked for. Where lanes share registers, twice as many as the
+ * hardware has in one, 64 words each, or as many where that is too little for a row's sum, the block of
+ * weights and its quads of x (bench/results/static-dg2.csv). */
+static uint32_t lanes_for(const pm_vk_caps *caps, const struct matmul_variant *v)
 {
-    const uint32_t wanted = caps->subgroup_min <= 8 ? 16 : 32;
+    const uint32_t words = v->rows + (v->family == DOT ? 44 : 52);
+    const uint32_t wanted = !pm_vk_shares_registers(caps) ? 32 : words <= 64 ? 2 * caps->subgroup_min : caps->subgroup_min;
     return wanted < caps->subgroup_min ? caps->subgroup_min : wanted > caps->subgroup_max ? caps->subgroup_max : wanted;
 }
 
@@ -182,7 +184,7 @@ static void split_k(const pm_vk_caps *caps, const pm_matmul *m, const struct mat
     const uint32_t blocks = pm_div_up(m->weight.k, 32);
     *lanes = m->lanes != 0 ? m->lanes : found ? choice->lanes : 0;
     if (!is_power(*lanes) || *lanes < caps->subgroup_min || *lanes > caps->subgroup_max)
-        *lanes = lanes_for(caps);
+        *lanes = lanes_for(caps, v);
     *slices = m->slices != 0 ? m->slices : found ? choice->slices : 0;
     const bool room = *lanes * *slices <= LANES_MAX && *lanes * *slices <= caps->workgroup_max;
     if (m->slices == 0 && (!is_power(*slices) || *slices > SLICES_MAX || *slices > blocks || !room))
@@ -207,8 +209,6 @@ void pm_matmul_variant_split(uint32_t index, const pm_vk_caps *caps, const pm_ma
 static uint32_t quads_for(const pm_vk_caps *caps, matmul_family family, uint32_t tokens)
 {
     const uint32_t lanes = pm_texels_lanes(caps);
-    if (!caps->is_cpu)             /* a GPU, where twice as many sums spill */
-        return 1;
     if (lanes == 4)
         return tokens <= (family == UNIFORM ? 2 : 6) ? 2 : 1;
     return lanes == 8 && family == TEXELS && tokens >= 3 && tokens <= 6 ? 2 : 1;
@@ -397,8 +397,8 @@ static bool may_choose(const pm_vk_caps *caps, const pm_choice *choice)
 }
 
 /* What was found best, else the best family for the device and so many rows; the others serve where that is off. On a CPU
- * driver a cooperative matrix is a detour through memory (matmul_coopmat.comp has the
- * times); those of NV cooperative matrix 2 are taken when asked for. When deterministic, what is wanted does not depend on
+ * driver a cooperative matrix is a detour through memory, and where lanes share registers staging it spills
+ * (matmul_coopmat.comp has the numbers of both); those of NV cooperative matrix 2 are taken when asked for. When deterministic, what is wanted does not depend on
  * the rows: one family serves all of them, in an order that follows from k, n and the device. */
 static uint32_t pick(const pm_vk_caps *caps, const pm_matmul *m)
 {
@@ -409,12 +409,11 @@ static uint32_t pick(const pm_vk_caps *caps, const pm_matmul *m)
         {UNIFORM, caps->is_cpu},
         {TEXELS, caps->is_cpu},
         {LANES, caps->is_cpu},
-        {COOPMAT, !caps->is_cpu && !m->deterministic && m->rows_max >= COOPMAT_ROWS_MIN},
+        {COOPMAT, !caps->is_cpu && !pm_vk_shares_registers(caps) && !m->deterministic && m->rows_max >= COOPMAT_ROWS_MIN},
         {DOT, dot_pays(caps)},
         {TILE, !caps->is_cpu && !m->deterministic && m->rows_max > ROWS_SKINNY},
         {ROWS, true},
         {TILE, true},
-        {TEXELS, true},
     };
     const pm_choice *choice = chosen(caps, m);
     if (choice != NULL && may_choose(caps, choice) && pm_matmul_variant_fits(choice->variant, caps, m) &&

@@ -53,7 +53,7 @@ static bool fit_subgroups(const pm_vk_caps *caps, const pm_matmul *m, coopmat_sh
     for (s->subgroups = SUBGROUPS_MAX; s->subgroups > 0; s->subgroups /= 2) {
         const uint32_t outputs = s->matrix.n * s->frags_n * s->subgroups;
         const uint64_t groups = (uint64_t)pm_div_up(m->weight.n, outputs) * pm_div_up(m->rows_max, s->matrix.m * s->frags_m);
-        s->lanes = caps->subgroup_default * s->subgroups;
+        s->lanes = pm_vk_matrix_lanes(caps) * s->subgroups;
         s->blocks = s->lanes > outputs ? s->lanes / outputs : 1; /* a block for each lane */
         if (shared_bytes(s) > caps->shared_bytes)
             s->blocks = 1;
@@ -84,7 +84,7 @@ const char *pm_matmul_cut_coopmat(const pm_vk_caps *caps, const pm_matmul *m, ui
                          {PM_SPEC_COOPMAT_K, s.matrix.k}, {PM_SPEC_COOPMAT_FRAGS_M, s.frags_m},
                          {PM_SPEC_COOPMAT_FRAGS_N, s.frags_n}, {PM_SPEC_COOPMAT_SUBGROUPS, s.subgroups},
                          {PM_SPEC_COOPMAT_BLOCKS, s.blocks}},
-                .subgroup = caps->subgroup_default},
+                .subgroup = pm_vk_matrix_lanes(caps)},
     };
     return NULL;
 }
@@ -96,7 +96,7 @@ static pm_matmul_cut coopmat2_of(const pm_vk_caps *caps, uint32_t lanes, uint32_
         .outputs = outputs,
         .key = {.spec_count = 3,
                 .spec = {{PM_SPEC_LOCAL_X, lanes}, {PM_SPEC_COOPMAT_M, rows}, {PM_SPEC_COOPMAT_N, outputs}},
-                .subgroup = caps->subgroup_default},
+                .subgroup = pm_vk_matrix_lanes(caps)},
     };
 }
 
@@ -116,9 +116,9 @@ const char *pm_matmul_cut_coopmat2(const pm_vk_caps *caps, uint32_t rows, pm_mat
         /* one matrix of the device's each way: lavapipe unrolls them all, and with two lets an
          * infinity stray from a row to the one 8 further */
         const uint32_t tile = f->m > 8 ? rows : 8, outputs = f->n > 8 ? 16 : 8;
-        if (f->scope_lanes > 0 || caps->subgroup_default > caps->workgroup_max || !flexible_fits(caps, f, tile, outputs))
+        if (f->scope_lanes > 0 || pm_vk_matrix_lanes(caps) > caps->workgroup_max || !flexible_fits(caps, f, tile, outputs))
             continue;
-        *out = coopmat2_of(caps, caps->subgroup_default, tile, outputs);
+        *out = coopmat2_of(caps, pm_vk_matrix_lanes(caps), tile, outputs);
         return NULL;
     }
     return "flexible matrices f16 x f16 -> f32 of a subgroup that divide its tile";

@@ -8,21 +8,19 @@
 
 #include "vk/texels.h"
 
-/* Lanes of a workgroup of the shaders that read textures, 0 where there are none. On a CPU driver all of a subgroup: a
+/* Lanes of a workgroup of the shaders that read textures, 0 where there are none, as on every GPU. All of a subgroup: a
  * loop of llvmpipe goes on for what lanes of a vector belong to no invocation, too, whose bounds are anything. */
 static inline uint32_t pm_texels_lanes(const pm_vk_caps *caps)
 {
     const uint32_t lanes = caps->subgroup_min;
-    if (!caps->is_cpu)
-        return lanes >= 8 ? 8 : 0;
-    return lanes == 4 || lanes == 8 || lanes == 16 ? lanes : 0;
+    return caps->is_cpu && (lanes == 4 || lanes == 8 || lanes == 16) ? lanes : 0;
 }
 
 /* Whether all[0 .. count - 1], each of f32 by four, can be read so; copies them to out where they can. */
 static inline bool pm_op_texels(const pm_vk_caps *caps, const pm_slice *all, uint32_t count, pm_vk_texels *out)
 {
     const uint32_t wanted = PM_CAP_BIT(TEXELS) | PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(INT64);
-    if (!caps->is_cpu || pm_texels_lanes(caps) == 0 || (caps->bits & wanted) != wanted)
+    if (pm_texels_lanes(caps) == 0 || (caps->bits & wanted) != wanted)
         return false;
     for (uint32_t i = 0; i < count; i++) {
         out[i] = (pm_vk_texels){pm_slice_part(all[i], 0, all[i].bytes / 16 * 16), PM_VK_TEXEL_F32X4};

@@ -82,6 +82,19 @@ typedef struct pm_vk_caps {
     const struct pm_choices *choices; /* what tuning found best on this device; NULL = nothing */
 } pm_vk_caps;
 
+/* Whether the registers of a subgroup are shared out among its lanes, so that a lane of a large one has few: Intel, whose
+ * threads have 128 registers of subgroup_min words each, and run subgroups of two and four times as many lanes. */
+static inline bool pm_vk_shares_registers(const pm_vk_caps *caps)
+{
+    return !caps->is_cpu && caps->subgroup_min < 32 && caps->subgroup_min < caps->subgroup_max;
+}
+
+/* Lanes of subgroups that own cooperative matrices. */
+static inline uint32_t pm_vk_matrix_lanes(const pm_vk_caps *caps)
+{
+    return pm_vk_shares_registers(caps) ? caps->subgroup_min : caps->subgroup_default;
+}
+
 /* Whether the CPU driver of this name and version (pm_device_info.driver) has uniform_loads: Mesa's llvmpipe from 25.1
  * on, which tells what is the same for all lanes from what is not. No feature of a device says it. */
 bool pm_vk_loads_uniform(const char *driver);

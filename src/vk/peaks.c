@@ -82,7 +82,7 @@ static pm_result measure_lanes(pm_vk_device *device, pm_slice y, const char *mod
 static pm_result measure_matrices(pm_vk_device *device, pm_slice y, pm_vk_peaks *out)
 {
     const pm_vk_caps *caps = pm_vk_device_caps(device);
-    const uint32_t lanes = caps->subgroup_default, groups = caps->is_cpu ? 16 : 2048;
+    const uint32_t lanes = pm_vk_matrix_lanes(caps), groups = caps->is_cpu ? 16 : 2048;
     for (uint32_t i = 0; i < caps->matrix_count && i < (caps->is_cpu ? 1 : PM_VK_MATRICES_MAX); i++) {
         const pm_vk_matrix *m = &caps->matrix[i];
         const double before = out->matrix;

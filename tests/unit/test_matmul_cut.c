@@ -2,6 +2,7 @@
  * No driver at hand lists matrices of a workgroup, so a made-up device stands for one that does. */
 #include "op/matmul_cut.h"
 #include "push_matmul.h"
+#include "vk/buffer_impl.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -123,12 +124,61 @@ static void a_subgroup_gets_what_is_listed_for_it(void **state)
     assert_null(pm_matmul_cut_coopmat2(&caps, 16, &cut));
 }
 
+/* As ANV has Intel's cards: native subgroups, and up to four times as many lanes in one. */
+static pm_vk_caps intel(uint32_t subgroup_min)
+{
+    return (pm_vk_caps){.bits = PM_CAP_BIT(COOPMAT) | PM_CAP_BIT(F16) | PM_CAP_BIT(SUBGROUP) | PM_CAP_BIT(INT8DOT),
+                        .subgroup_min = subgroup_min, .subgroup_max = 32, .subgroup_default = 32, .shared_bytes = 65536,
+                        .workgroup_max = 1024, .matrix_count = 1, .matrix = {{8, subgroup_min, 16}}};
+}
+
+static pm_matmul matmul_of(pm_dtype type, uint32_t rows)
+{
+    static pm_vk_buffer nowhere = {.address = UINT64_C(1) << 40, .bytes = UINT64_C(1) << 60};
+    const pm_slice some = pm_vk_buffer_slice(&nowhere, 0, nowhere.bytes);
+    return (pm_matmul){.weight = {.type = type, .n = 4096, .k = 4096, .data = some}, .x = some, .x_q8 = some, .y = some,
+                       .rows = some, .rows_max = rows, .x_stride = 4096, .y_stride = 4096};
+}
+
+static void expect_lanes(const pm_vk_caps *caps, pm_dtype type, uint32_t rows, const char *name, uint32_t lanes)
+{
+    const pm_matmul m = matmul_of(type, rows);
+    uint32_t index, is, slices;
+    assert_int_equal(pm_matmul_pick(caps, &m, &index), PM_OK);
+    assert_string_equal(pm_matmul_variant(index), name);
+    pm_matmul_variant_split(index, caps, &m, &is, &slices);
+    assert_int_equal(is, lanes);
+}
+
+static void where_lanes_share_registers_those_of_many_rows_have_more(void **state)
+{
+    (void)state;
+    for (uint32_t native = 8; native <= 16; native *= 2) {
+        const pm_vk_caps caps = intel(native);
+        expect_lanes(&caps, PM_DTYPE_Q4_0, 1, "dot1", 2 * native);
+        expect_lanes(&caps, PM_DTYPE_Q4_0, 16, "dot16", 2 * native);
+        expect_lanes(&caps, PM_DTYPE_Q4_0, 32, "dot32", native);
+        expect_lanes(&caps, PM_DTYPE_Q4_0, 512, "dot64", native);
+        expect_lanes(&caps, PM_DTYPE_F16, 8, "rows8", 2 * native);
+        expect_lanes(&caps, PM_DTYPE_F16, 16, "rows16", native);
+        expect_lanes(&caps, PM_DTYPE_F16, 512, "tile64", 0);
+        assert_int_equal(pm_vk_matrix_lanes(&caps), native);
+    }
+    pm_vk_caps others = intel(16);
+    others.subgroup_max = 16;      /* Mali: registers are a lane's own */
+    expect_lanes(&others, PM_DTYPE_Q4_0, 512, "dot64", 16);
+    others.subgroup_min = others.subgroup_max = 32;
+    expect_lanes(&others, PM_DTYPE_Q4_0, 1, "dot1", 32);
+    assert_int_equal(pm_vk_matrix_lanes(&others), 32);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_largest_workgroup_that_is_listed_owns_the_matrices),
         cmocka_unit_test(without_it_a_workgroup_owns_none),
         cmocka_unit_test(a_subgroup_gets_what_is_listed_for_it),
+        cmocka_unit_test(where_lanes_share_registers_those_of_many_rows_have_more),
     };
     return cmocka_run_group_tests_name("matmul_cut", tests, NULL, NULL);
 }
