@@ -29,6 +29,12 @@
 // never more than what plain C with both factors rounded to f16 errs by.
 // On lavapipe, whose matrices are unrolled code: 2 to 7 times as long as matmul_texels.comp at 16 to
 // 128 rows ([1024, 2048], Q4_K and F16), so CPU drivers take it only when told to.
+// NVIDIA, by Mesa's NVK (GA102, bench/results/static-ga102.csv), a step of 64 rows and 128 outputs of Q4_K: 430 instructions, 32 of
+// them products, less the moves that its allocation of registers makes. It was 573 with branches around what is past an
+// edge, and with counts of loops that were not constants the sums left the registers at each product: in all
+// 1.5 (Q4_K) and 1.7 times (F16) as many static cycles. AMD (navi31, bench/static_peer.py): F16 at 16 rows 47.5 cycles
+// in place of 56.9. Intel, by ANV (Arc B580): a lane has 128 registers, and of 64 rows and 32 outputs 917 spill; 19,191 instructions
+// against 2,430 of matmul_dot.comp for 64 and 16. Where lanes share registers (caps.h) it is taken only when told to.
 #version 460
 #extension GL_GOOGLE_include_directive : require
 #extension GL_KHR_cooperative_matrix : require
@@ -54,12 +60,15 @@ const uint PITCH = STEP / 8 + 1;                                  // uvec4s of a
 const uint W_UNITS = (TILE_N * BLOCKS + LOCAL_X - 1) / LOCAL_X;   // blocks of 32 weights of a lane
 const uint X_UNITS = (TILE_M * STEP / 8 + LOCAL_X - 1) / LOCAL_X; // 8s of x of a lane
 const uint SLOTS = TILE_M + TILE_N;                               // rows of x, then rows of W
+// Lanes of a subgroup, and quads of a matrix for each of them. All loops around `sums` have counts that are constants: an
+// index that is none would put the array into memory, for the products, too (Mesa's NVK did).
+const uint LANES = LOCAL_X / SUBGROUPS, QUADS = M * N / 4, TURNS = (QUADS + LANES - 1) / LANES;
 const float TOP = 65504.0;
 const uint EXPONENT_START = 127 + 120, EXPONENT_LARGEST = 127 + 8;
 
 shared uvec4 x_shared[TILE_M * PITCH];
 shared uvec4 w_shared[TILE_N * PITCH];
-shared vec4 tile_shared[SUBGROUPS * M * N / 4];
+shared vec4 tile_shared[SUBGROUPS * QUADS];
 shared uint exponent_shared[SLOTS]; // of the row's power of two, as the bits of a float have it
 shared float fade_shared[SLOTS];    // what the sums so far are multiplied with
 shared uint most_shared[SLOTS];     // bits of the largest |value| of a step
@@ -100,7 +109,7 @@ bool w_unit(uint unit, out uint row, out uint at)
     const uint u = unit * LOCAL_X + gl_LocalInvocationID.x;
     row = u % TILE_N;
     at = u / TILE_N * 4;
-    return u < TILE_N * BLOCKS;
+    return TILE_N * BLOCKS % LOCAL_X == 0 || u < TILE_N * BLOCKS;
 }
 
 bool x_unit(uint unit, out uint row, out uint at)
@@ -108,31 +117,47 @@ bool x_unit(uint unit, out uint row, out uint at)
     const uint u = unit * LOCAL_X + gl_LocalInvocationID.x;
     row = u / (STEP / 8);
     at = u % (STEP / 8);
-    return u < TILE_M * STEP / 8;
+    return TILE_M * STEP / 8 % LOCAL_X == 0 || u < TILE_M * STEP / 8;
 }
 
-// Step `step` of k, in f32; zeros past n, past the rows and past k.
-void fetch(uint step, uint first_row, uint first_output, uint rows)
+// Where a lane's units of W and x begin. Rows past the last repeat it: what comes of them is not written, and no branch keeps
+// loads from being under way together.
+Weight w_rows[W_UNITS];
+uint x_quads[X_UNITS];
+
+void find_rows(uint first_row, uint first_output, uint rows)
 {
     uint row, at;
     [[unroll]] for (uint unit = 0; unit < W_UNITS; unit++) {
-        vec4 w[8];
-        [[unroll]] for (uint j = 0; j < 8; j++)
-            w[j] = vec4(0.0);
-        if (w_unit(unit, row, at) && first_output + row < p.n && step * BLOCKS + at / 4 < p.blocks)
-            load_block(weight_row(p.pieces, p.scales, first_output + row, p.group_pieces, p.group_scales),
-                       step * BLOCKS + at / 4, w);
-        [[unroll]] for (uint j = 0; j < 8; j++)
-            w_values[unit * 8 + j] = w[j];
+        w_unit(unit, row, at);
+        w_rows[unit] = weight_row(p.pieces, p.scales, min(first_output + row, p.n - 1), p.group_pieces, p.group_scales);
     }
-    F32x4In x = F32x4In(advance(p.x, first_row, p.x_stride * 4u));
     [[unroll]] for (uint unit = 0; unit < X_UNITS; unit++) {
-        x_values[unit * 2] = x_values[unit * 2 + 1] = vec4(0.0);
-        if (x_unit(unit, row, at) && first_row + row < rows && step * STEP + at * 8 < p.blocks * 32) {
-            const uint from = row * (p.x_stride / 4) + (step * STEP + at * 8) / 4;
-            x_values[unit * 2] = x.v[from];
-            x_values[unit * 2 + 1] = x.v[from + 1];
-        }
+        x_unit(unit, row, at);
+        x_quads[unit] = min(row, rows - 1 - first_row) * (p.x_stride / 4) + at * 2;
+    }
+}
+
+// Step `step` of k, in f32; zeros past k.
+void fetch(uint step, F32x4In x)
+{
+    uint row, at;
+    [[unroll]] for (uint unit = 0; unit < W_UNITS; unit++) {
+        w_unit(unit, row, at);
+        const uint b = step * BLOCKS + at / 4;
+        const bool inside = BLOCKS == 1 || b < p.blocks;
+        vec4 w[8];
+        load_block(w_rows[unit], inside ? b : 0, w);
+        [[unroll]] for (uint j = 0; j < 8; j++)
+            w_values[unit * 8 + j] = inside ? w[j] : vec4(0.0);
+    }
+    [[unroll]] for (uint unit = 0; unit < X_UNITS; unit++) {
+        x_unit(unit, row, at);
+        const bool inside = BLOCKS == 1 || step * BLOCKS + at / 4 < p.blocks;
+        const uint from = x_quads[unit] + (inside ? step * (STEP / 4) : 0);
+        const vec4 low = x.v[from], high = x.v[from + 1];
+        x_values[unit * 2] = inside ? low : vec4(0.0);
+        x_values[unit * 2 + 1] = inside ? high : vec4(0.0);
     }
 }
 
@@ -140,28 +165,22 @@ void fetch(uint step, uint first_row, uint first_output, uint rows)
 bool is_beyond()
 {
     uint row, at;
-    bool beyond = false;
+    float most = 0.0;
     [[unroll]] for (uint unit = 0; unit < W_UNITS; unit++)
         if (w_unit(unit, row, at))
-            beyond = beyond || largest_w(unit) * power(exponent_shared[TILE_M + row]) > TOP;
+            most = max(most, largest_w(unit) * power(exponent_shared[TILE_M + row]));
     [[unroll]] for (uint unit = 0; unit < X_UNITS; unit++)
         if (x_unit(unit, row, at))
-            beyond = beyond || largest_x(unit) * power(exponent_shared[row]) > TOP;
-    return beyond;
+            most = max(most, largest_x(unit) * power(exponent_shared[row]));
+    return most > TOP;
 }
 
-// Puts sums[f] where lanes can reach it, and back. Each subgroup has its own place.
+// Puts sums[f] where lanes can reach it. Each subgroup has its own place.
 void tile_out(uint f)
 {
     subgroupBarrier();
-    coopMatStore(sums[f], tile_shared, gl_SubgroupID * (M * N / 4), N / 4, gl_CooperativeMatrixLayoutRowMajor);
+    coopMatStore(sums[f], tile_shared, gl_SubgroupID * QUADS, N / 4, gl_CooperativeMatrixLayoutRowMajor);
     subgroupBarrier();
-}
-
-void tile_in(uint f)
-{
-    subgroupBarrier();
-    coopMatLoad(sums[f], tile_shared, gl_SubgroupID * (M * N / 4), N / 4, gl_CooperativeMatrixLayoutRowMajor);
 }
 
 // Lowers the powers of the rows that have a value beyond the range, and their sums with them.
@@ -192,13 +211,17 @@ void rescale()
     barrier();
     [[unroll]] for (uint f = 0; f < FRAGS_M * FRAGS_N; f++) {
         const uint row0 = f / FRAGS_N * M, column0 = TILE_M + (gl_SubgroupID * FRAGS_N + f % FRAGS_N) * N;
-        tile_out(f);
-        for (uint q = gl_SubgroupInvocationID; q < M * N / 4; q += gl_SubgroupSize) {
-            const uint column = column0 + q % (N / 4) * 4;
-            tile_shared[gl_SubgroupID * (M * N / 4) + q] *= fade_shared[row0 + q / (N / 4)] *
-                vec4(fade_shared[column], fade_shared[column + 1], fade_shared[column + 2], fade_shared[column + 3]);
+        subgroupBarrier();
+        [[unroll]] for (uint turn = 0; turn < TURNS; turn++) {
+            const uint q = turn * LANES + gl_SubgroupInvocationID, column = column0 + q % (N / 4) * 4;
+            if (QUADS % LANES == 0 || q < QUADS)
+                tile_shared[gl_SubgroupID * QUADS + q] = fade_shared[row0 + q / (N / 4)] *
+                    vec4(fade_shared[column], fade_shared[column + 1], fade_shared[column + 2], fade_shared[column + 3]);
         }
-        tile_in(f);
+        subgroupBarrier();
+        coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator> fade;
+        coopMatLoad(fade, tile_shared, gl_SubgroupID * QUADS, N / 4, gl_CooperativeMatrixLayoutRowMajor);
+        sums[f] *= fade;
     }
 }
 
@@ -250,18 +273,22 @@ void main()
         return;
     for (uint i = gl_LocalInvocationID.x; i < SLOTS; i += LOCAL_X)
         exponent_shared[i] = EXPONENT_START;
+    for (uint i = gl_LocalInvocationID.x; i < TILE_M * PITCH; i += LOCAL_X)
+        x_shared[i] = uvec4(0);
+    for (uint i = gl_LocalInvocationID.x; i < TILE_N * PITCH; i += LOCAL_X)
+        w_shared[i] = uvec4(0);
     if (gl_LocalInvocationID.x == 0)
         beyond_shared = 0;
     [[unroll]] for (uint f = 0; f < FRAGS_M * FRAGS_N; f++)
         sums[f] = coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator>(0.0);
+    find_rows(first_row, first_output, rows);
+    F32x4In x = F32x4In(advance(p.x, first_row, p.x_stride * 4u));
     barrier();
 
     const uint steps = (p.blocks + BLOCKS - 1) / BLOCKS;
-    for (uint step = 0;; step++) {
-        if (step < steps)
-            fetch(step, first_row, first_output, rows);
-        if (step > 0)
-            multiply(); // the step before, while this one's values are on their way
+    for (uint step = 0;; step++) { // no branch around fetch() and multiply(), which compilers would pay with moves of the sums
+        fetch(min(step, steps - 1), x);
+        multiply(); // the step before, zeros at first, while this one's values are on their way
         if (step == steps)
             break;
         if (is_beyond())
@@ -278,9 +305,11 @@ void main()
     [[unroll]] for (uint f = 0; f < FRAGS_M * FRAGS_N; f++) {
         const uint row0 = f / FRAGS_N * M, column0 = (gl_SubgroupID * FRAGS_N + f % FRAGS_N) * N;
         tile_out(f);
-        for (uint q = gl_SubgroupInvocationID; q < M * N / 4; q += gl_SubgroupSize) {
-            const uint row = row0 + q / (N / 4);
-            const vec4 sum = tile_shared[gl_SubgroupID * (M * N / 4) + q] * power(254 - exponent_shared[row]);
+        [[unroll]] for (uint turn = 0; turn < TURNS; turn++) {
+            const uint q = turn * LANES + gl_SubgroupInvocationID, row = row0 + q / (N / 4);
+            if (QUADS % LANES != 0 && q >= QUADS)
+                break;
+            const vec4 sum = tile_shared[gl_SubgroupID * QUADS + q] * power(254 - exponent_shared[row]);
             [[unroll]] for (uint j = 0; j < 4; j++) {
                 const uint column = column0 + q % (N / 4) * 4 + j, i = first_output + column;
                 if (first_row + row < rows && i < p.n)
