@@ -23,7 +23,7 @@
 // 64 DIM numbers. Not measured on a card yet; lavapipe of Mesa 26.1 makes unrolled code of
 // matrices, which tells nothing of one.
 // Reference: ref_attention() in tests/ref/attention.h, in double; tolerance: tests/op/attention_check.c:
-// 1.1e-3 of the sum of |weight v| + 0.05 was the worst seen, at most 1.11 times what plain C with
+// 1.1e-3 of the sum of |weight v| + 0.05 was the worst seen, at most 1.34 times what plain C with
 // q and the weights rounded to f16 errs by (lavapipe of Mesa 26.1).
 // NVIDIA, by Mesa's NVK (GA102): heads of 128 take 349,000 static cycles, of 256 498,000, where they took 433,000 and 704,000 with
 // sums that were scaled in shared memory, by loops of which the counts were no constants. On Intel it spills (Arc B580: 115

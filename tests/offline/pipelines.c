@@ -21,6 +21,9 @@ static const struct shape {
     {5120, 27648, 40, 8, 128, 152064},  {6144, 16384, 48, 3, 128, 49152},
 };
 
+/* Of most files. */
+static const pm_dtype few_types[] = {PM_DTYPE_F16, PM_DTYPE_Q8_0, PM_DTYPE_Q4_0, PM_DTYPE_Q4_K, PM_DTYPE_Q6_K, PM_DTYPE_IQ4_XS};
+
 static const uint32_t buckets[] = {1, 2, 3, 4, 8, 12, 16, 32, 64, 128, 512, 2048};
 static const pm_kv_type kv_types[] = {PM_KV_F16, PM_KV_F32, PM_KV_Q8_0, PM_KV_Q4_0};
 
@@ -157,11 +160,19 @@ static pm_result draw_forced(pm_vk_recorder *recorder, const struct shape *s, pm
     return PM_OK;
 }
 
-static pm_result draw(pm_vk_device *device, bool forced)
+static bool is_few(pm_dtype type)
+{
+    for (size_t i = 0; i < COUNT(few_types); i++)
+        if (few_types[i] == type)
+            return true;
+    return false;
+}
+
+static pm_result draw(pm_vk_device *device, bool forced, bool few)
 {
     for (uint32_t id = 0; id < PM_DTYPE_LIMIT; id++) {
         const pm_dtype type = (pm_dtype)id;
-        if (pm_dtype_get(id) == NULL || !pm_weight_supported(type))
+        if (pm_dtype_get(id) == NULL || !pm_weight_supported(type) || (few && !is_few(type)))
             continue;
         for (size_t s = 0; s < COUNT(shapes); s++) {
             if (!has_type(&shapes[s], type))
@@ -205,10 +216,10 @@ static pm_result draw_step(pm_vk_device *device)
     return result;
 }
 
-pm_result pipelines_draw(pm_vk_device *device, uint32_t *chosen)
+pm_result pipelines_draw(pm_vk_device *device, bool few, uint32_t *chosen)
 {
-    PM_TRY(draw(device, false));
+    PM_TRY(draw(device, false, few));
     PM_TRY(draw_step(device));
     *chosen = pm_vk_pipeline_count(device);
-    return draw(device, true);
+    return few ? PM_OK : draw(device, true, false);
 }

@@ -11,7 +11,7 @@
 #include "vk/pipeline.h"
 
 /* Asks the device for all of them, builds none. *chosen: so many, the first ones, are what
- * the engine would choose; the rest has to be forced. */
-PM_MUST_USE pm_result pipelines_draw(pm_vk_device *device, uint32_t *chosen);
+ * the engine would choose; the rest has to be forced. few: just what it would choose of the types that most files have. */
+PM_MUST_USE pm_result pipelines_draw(pm_vk_device *device, bool few, uint32_t *chosen);
 
 #endif /* PM_TEST_OFFLINE_PIPELINES_H */

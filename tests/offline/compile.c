@@ -1,19 +1,21 @@
-/* offline/amd.c - what AMD's compiler makes of Pumice's pipelines, without an AMD device.
+/* offline/compile.c - what a vendor's compiler makes of Pumice's pipelines, without a device of that vendor.
  *
- *     offline_amd TABLE.csv             compares with the table; - = there is none yet
- *     offline_amd TABLE.csv --write     makes it
+ *     offline_compile CARD TABLE.csv             compares with the table; - = there is none yet
+ *     offline_compile CARD TABLE.csv --write     makes it
  *
- * RADV_FORCE_FAMILY=<family> and the radeon ICD give a device on which pipelines compile
- * with the real compiler and nothing runs (Mesa 22.3 to 25.0 seen to; Mesa 26.1 says that it
- * has been removed). Every pipeline that can be asked for there
- * (offline/pipelines.h) is compiled and its statistics are read.
+ * CARD is one of offline/stub_*.c (Intel by ANV, NVIDIA by NVK, Apple by Honeykrisp), else a family of AMD's by RADV, which
+ * has a device of its own for that (RADV_FORCE_FAMILY; Mesa 22.3 to 25.0 seen to; Mesa 26.1 says that it has been
+ * removed). The vendor's driver has to be the one that the loader takes (VK_DRIVER_FILES). Pipelines compile with the
+ * real compiler and nothing runs. Every pipeline that can be asked for there (offline/pipelines.h) is compiled and its statistics are read; of the stubs' cards,
+ * whose compilers take longer, what the engine would choose of the types that most files have.
  *
- * Fails when a pipeline spills or keeps arrays in memory; when, against the table made with
- * the same Mesa, one's registers more than double or its waves halve; and when the table has
- * a module but none of its pipelines any more. With another Mesa only spills fail, the drift
- * is printed. Pipelines that the table does not have are counted: write it anew.
+ * Fails when a pipeline that the engine would choose spills or keeps arrays in memory, or one that has to be forced and
+ * did not before; when, against the table made with the same Mesa, one's registers more than double or its waves halve,
+ * or its cycles double; and when the table has a module but none of its pipelines any more. With another Mesa only spills
+ * fail, the drift is printed. Pipelines that the table does not have are counted: write it anew.
  */
 #include "offline/pipelines.h"
+#include "offline/stub.h"
 #include "vk/shader_table.h"
 #include "vk/statistics.h"
 
@@ -24,43 +26,78 @@
 #include <unistd.h>
 
 #define SKIP 77
-#define REGISTERS_FREE 16.0        /* so few cost no occupancy anywhere */
-
-/* Columns, and what RADV calls them. */
-#define COLUMN_MAP(X)                                     \
-    X(SGPRS,         "sgprs",              "SGPRs")       \
-    X(VGPRS,         "vgprs",              "VGPRs")       \
-    X(SPILLED_SGPRS, "spilled_sgprs",      "Spilled SGPRs") \
-    X(SPILLED_VGPRS, "spilled_vgprs",      "Spilled VGPRs") \
-    X(LDS,           "lds_bytes",          "LDS size")    \
-    X(SCRATCH,       "scratch_bytes",      "Scratch size") \
-    X(CODE,          "code_bytes",         "Code size")   \
-    X(INSTRUCTIONS,  "instructions",       "Instructions") \
-    X(WAVES,         "waves",              "Subgroups per SIMD") \
-    X(LATENCY,       "latency",            "Latency")     \
-    X(THROUGHPUT,    "inverse_throughput", "Inverse Throughput")
-
-enum {
-#define X(name, column, radv) name,
-    COLUMN_MAP(X)
-#undef X
-    COLUMNS
-};
-
-static const struct { const char *column, *radv; } columns[COLUMNS] = {
-#define X(name, column, radv) {column, radv},
-    COLUMN_MAP(X)
-#undef X
-};
-
+#define COLUMNS_MAX 12
 #define COLUMN_NAMES "module,constants,lanes,chosen"
+
+/* What a column is looked at for. */
+typedef enum use {
+    NOTHING,
+    SPILLS,                        /* should be 0 */
+    LESS,                          /* at most twice as many as before, or as `free` */
+    MORE,                          /* more than half as many as before */
+} use;
+
+typedef struct column {
+    const char *name, *driver;     /* in tables, and what the driver calls it */
+    use use;
+    double free;                   /* so few cost nothing anywhere */
+} column;
+
+static const struct vendor {      /* AMD first */
+    const char *driver;            /* how its name begins */
+    column columns[COLUMNS_MAX];
+} vendors[] = {
+    {"radv ",
+     {{"sgprs", "SGPRs", LESS, 16},
+      {"vgprs", "VGPRs", LESS, 16},
+      {"spilled_sgprs", "Spilled SGPRs", SPILLS, 0},
+      {"spilled_vgprs", "Spilled VGPRs", SPILLS, 0},
+      {"lds_bytes", "LDS size", NOTHING, 0},
+      {"scratch_bytes", "Scratch size", SPILLS, 0},
+      {"code_bytes", "Code size", NOTHING, 0},
+      {"instructions", "Instructions", NOTHING, 0},
+      {"waves", "Subgroups per SIMD", MORE, 0},
+      {"latency", "Latency", NOTHING, 0},
+      {"inverse_throughput", "Inverse Throughput", NOTHING, 0}}},
+    {"Intel",                      /* columns of Mesa 26.1 */
+     {{"instructions", "Instructions", NOTHING, 0},
+      {"sends", "SENDs", NOTHING, 0},
+      {"loops", "Loops", NOTHING, 0},
+      {"cycles", "Cycles", LESS, 0},
+      {"spills", "Spills", SPILLS, 0},
+      {"fills", "Fills", SPILLS, 0},
+      {"registers", "Max live registers", LESS, 64},
+      {"shared_bytes", "Workgroup Memory Size", NOTHING, 0}}},
+    {"NVK",
+     {{"instructions", "Instruction count", NOTHING, 0},
+      {"cycles", "Static cycle count", LESS, 0},
+      {"registers", "Number of GPRs", LESS, 64},
+      {"warps", "Max warps/SM", MORE, 0},
+      {"spills", "Spills to memory", SPILLS, 0},
+      {"local_bytes", "SLM size", SPILLS, 0},
+      {"moved", "Spills to reg", NOTHING, 0}}},
+    {"Honeykrisp",
+     {{"instructions", "Instructions", NOTHING, 0},
+      {"alu_cycles", "ALU", LESS, 0},
+      {"fscib_cycles", "FSCIB", NOTHING, 0},
+      {"ic_cycles", "IC", NOTHING, 0},
+      {"registers", "GPRs", LESS, 104},
+      {"threads", "Threads", MORE, 0},
+      {"spills", "Spills", SPILLS, 0},
+      {"fills", "Fills", SPILLS, 0},
+      {"scratch_bytes", "Scratch", SPILLS, 0}}},
+};
+#define VENDORS (sizeof(vendors) / sizeof(vendors[0]))
+
+static const column *columns;      /* of the vendor whose driver this is */
+static int column_count;
 
 /* One pipeline. Equal key = the same module and constants. */
 typedef struct row {
     char module[48], constants[112]; /* "0=32 8=4": specialization constants by id */
     uint32_t lanes;                /* of a subgroup, as compiled */
     bool chosen;                   /* by the engine itself; else it has to be forced */
-    double value[COLUMNS];
+    double value[COLUMNS_MAX];
 } row;
 
 typedef struct table {
@@ -78,7 +115,7 @@ static int by_key(const void *a, const void *b)
 
 static int fail(const char *what)
 {
-    fprintf(stderr, "offline_amd: %s: %s\n", what, pm_error_message());
+    fprintf(stderr, "offline_compile: %s: %s\n", what, pm_error_message());
     return 1;
 }
 
@@ -117,29 +154,43 @@ static bool read_row(pm_vk_device *device, uint32_t index, row *out)
         (void)fail(key->module);
         return false;
     }
-    for (int c = 0; c < COLUMNS; c++) {
+    for (int c = 0; c < column_count; c++) {
         bool found = false;
         for (uint32_t i = 0; i < count && !found; i++)
-            if (strcmp(list[i].name, columns[c].radv) == 0) {
+            if (strcmp(list[i].name, columns[c].driver) == 0) {
                 out->value[c] = list[i].value;
                 found = true;
             }
         if (!found) {
-            fprintf(stderr, "offline_amd: the driver has no statistic '%s'\n", columns[c].radv);
+            fprintf(stderr, "offline_compile: the driver has no statistic '%s'\n", columns[c].driver);
             return false;
         }
     }
     return true;
 }
 
-static int compile(table *t)
+static bool find_columns(const char *driver)
+{
+    for (size_t v = 0; v < VENDORS; v++)
+        if (strncmp(driver, vendors[v].driver, strlen(vendors[v].driver)) == 0)
+            columns = vendors[v].columns;
+    while (columns != NULL && column_count < COLUMNS_MAX && columns[column_count].name != NULL)
+        column_count++;
+    return columns != NULL;
+}
+
+static int compile(bool few, table *t)
 {
     pm_vk_device *device = NULL;
     uint32_t chosen = 0;
     if (pm_vk_device_open_measured(NULL, &device) != PM_OK)
         return fail("device");
     snprintf(t->mesa, sizeof(t->mesa), "%.127s", pm_vk_device_info(device)->driver);
-    if (pipelines_draw(device, &chosen) != PM_OK)
+    if (!find_columns(t->mesa)) {
+        fprintf(stderr, "offline_compile: no columns for the driver '%s'\n", t->mesa);
+        return 1;
+    }
+    if (pipelines_draw(device, few, &chosen) != PM_OK)
         return fail("drawing");
     if (pm_vk_pipelines_build(device, NULL, NULL) != PM_OK)
         return fail("compiling");
@@ -159,7 +210,7 @@ static int compile(table *t)
 
 /* ------------------------------------------------------------------ file */
 
-static int write_table(const table *t, const char *path)
+static int write_table(const table *t, const char *card, const char *path)
 {
     FILE *file = fopen(path, "w");
     if (file == NULL) {
@@ -167,14 +218,14 @@ static int write_table(const table *t, const char *path)
         return 1;
     }
     fprintf(file, "# Compiled by %s for %s, a device that is not there; made by the targets offline-tables*.\n",
-            t->mesa, getenv("RADV_FORCE_FAMILY"));
+            t->mesa, card);
     fprintf(file, COLUMN_NAMES);
-    for (int c = 0; c < COLUMNS; c++)
-        fprintf(file, ",%s", columns[c].column);
+    for (int c = 0; c < column_count; c++)
+        fprintf(file, ",%s", columns[c].name);
     for (size_t i = 0; i < t->count; i++) {
         const row *r = &t->rows[i];
         fprintf(file, "\n%s,%s,%u,%s", r->module, r->constants, r->lanes, r->chosen ? "yes" : "no");
-        for (int c = 0; c < COLUMNS; c++)
+        for (int c = 0; c < column_count; c++)
             fprintf(file, ",%.0f", r->value[c]);
     }
     fprintf(file, "\n");
@@ -183,21 +234,21 @@ static int write_table(const table *t, const char *path)
 
 static bool parse_row(char *line, row *out)
 {
-    char *field[4 + COLUMNS];
+    char *field[4 + COLUMNS_MAX];
     int count = 0;
-    for (char *at = line; at != NULL && count < 4 + COLUMNS; count++) {
+    for (char *at = line; at != NULL && count < 4 + column_count; count++) {
         field[count] = at;
         at = strchr(at, ',');
         if (at != NULL)
             *at++ = '\0';
     }
-    if (count != 4 + COLUMNS)
+    if (count != 4 + column_count)
         return false;
     snprintf(out->module, sizeof(out->module), "%.47s", field[0]);
     snprintf(out->constants, sizeof(out->constants), "%.111s", field[1]);
     out->lanes = (uint32_t)strtoul(field[2], NULL, 10);
     out->chosen = strcmp(field[3], "yes") == 0;
-    for (int c = 0; c < COLUMNS; c++)
+    for (int c = 0; c < column_count; c++)
         out->value[c] = strtod(field[4 + c], NULL);
     return true;
 }
@@ -220,7 +271,7 @@ static bool read_table(const char *path, table *t)
             t->rows = realloc(t->rows, capacity * sizeof(*t->rows));
         }
         if (!parse_row(line, &t->rows[t->count])) {
-            fprintf(stderr, "offline_amd: %s: line '%s': expected %d fields\n", path, line, 4 + COLUMNS);
+            fprintf(stderr, "offline_compile: %s: line '%s': expected %d fields\n", path, line, 4 + column_count);
             fclose(file);
             return false;
         }
@@ -232,38 +283,50 @@ static bool read_table(const char *path, table *t)
 
 /* --------------------------------------------------------------- compare */
 
-static int check_spills(const table *t)
+/* What a pipeline spills, or keeps in memory: columns added up. */
+static double spills_of(const row *r)
 {
-    int bad = 0;
-    for (size_t i = 0; i < t->count; i++) {
-        const row *r = &t->rows[i];
-        const double *v = r->value;
-        if (v[SPILLED_SGPRS] == 0 && v[SPILLED_VGPRS] == 0 && v[SCRATCH] == 0)
+    double sum = 0;
+    for (int c = 0; c < column_count; c++)
+        sum += columns[c].use == SPILLS ? r->value[c] : 0;
+    return sum;
+}
+
+/* Those that did before, and have to be forced, are counted alone. was: NULL = no table. */
+static int check_spills(const table *was, const table *is)
+{
+    int bad = 0, known = 0;
+    for (size_t i = 0; i < is->count; i++) {
+        const row *r = &is->rows[i];
+        const row *old = was == NULL || r->chosen ? NULL : bsearch(r, was->rows, was->count, sizeof(row), by_key);
+        if (spills_of(r) == 0)
             continue;
-        printf("SPILLS %s(%s)%s: %.0f SGPRs, %.0f VGPRs, %.0f bytes of scratch\n", r->module, r->constants,
-               r->chosen ? "" : " (forced)", v[SPILLED_SGPRS], v[SPILLED_VGPRS], v[SCRATCH]);
+        if (old != NULL && spills_of(old) > 0) {
+            known++;
+            continue;
+        }
+        printf("SPILLS %s(%s)%s:", r->module, r->constants, r->chosen ? "" : " (forced)");
+        for (int c = 0; c < column_count; c++)
+            if (columns[c].use == SPILLS)
+                printf(" %.0f %s", r->value[c], columns[c].name);
+        printf("\n");
         bad++;
     }
+    if (known > 0)
+        printf("%d pipelines that have to be forced spill, as before\n", known);
     return bad;
 }
 
-/* Registers more than doubled, or waves halved. */
 static int check_row(const row *was, const row *is, bool same_mesa)
 {
     int bad = 0;
-    static const int registers[] = {SGPRS, VGPRS};
-    for (int i = 0; i < 2; i++) {
-        const int c = registers[i];
-        const double least = was->value[c] > REGISTERS_FREE ? was->value[c] : REGISTERS_FREE;
-        if (is->value[c] > 2 * least) {
-            printf("%s %s(%s): %.0f %s, were %.0f\n", same_mesa ? "MORE" : "more", is->module, is->constants,
-                   is->value[c], columns[c].column, was->value[c]);
-            bad++;
-        }
-    }
-    if (is->value[WAVES] * 2 <= was->value[WAVES]) {
-        printf("%s %s(%s): %.0f waves, were %.0f\n", same_mesa ? "FEWER" : "fewer", is->module, is->constants,
-               is->value[WAVES], was->value[WAVES]);
+    for (int c = 0; c < column_count; c++) {
+        const double old = was->value[c], now = is->value[c];
+        const bool more = columns[c].use == LESS && now > 2 * (old > columns[c].free ? old : columns[c].free);
+        if (!more && !(columns[c].use == MORE && now * 2 <= old))
+            continue;
+        printf("%s %s(%s): %.0f %s, were %.0f\n", more ? (same_mesa ? "MORE" : "more") : same_mesa ? "FEWER" : "fewer",
+               is->module, is->constants, now, columns[c].name, old);
         bad++;
     }
     return same_mesa ? bad : 0;
@@ -297,7 +360,7 @@ static int check_coverage(const table *was, const table *is)
 static int compare(const table *was, const table *is)
 {
     const bool same_mesa = strcmp(was->mesa, is->mesa) == 0;
-    int bad = check_spills(is) + check_coverage(was, is);
+    int bad = check_spills(was, is) + check_coverage(was, is);
     size_t common = 0;
     if (!same_mesa)
         printf("the table was made by %s: drift from it is printed, only spills fail\n", was->mesa);
@@ -325,15 +388,17 @@ static void print_unasked(const table *t)
 
 /* ------------------------------------------------------------------ main */
 
-/* RADV aborts on a family that it does not know: try in a child. */
-static bool has_family(void)
+/* Drivers may abort on a card that they do not know: try in a child. One that is there, of another vendor than AMD, is not
+ * what was asked for. */
+static bool has_card(bool is_stub)
 {
     fflush(NULL);
     const pid_t child = fork();
     if (child == 0) {
         pm_vk_device *device = NULL;
         const bool opened = pm_vk_device_open_measured(NULL, &device) == PM_OK &&
-                            strstr(pm_vk_device_info(device)->name, "RADV") != NULL;
+                            !pm_vk_device_caps(device)->is_cpu && find_columns(pm_vk_device_info(device)->driver) &&
+                            (is_stub || columns == vendors[0].columns);
         pm_vk_device_close(device);
         _exit(opened ? 0 : 1);
     }
@@ -343,27 +408,31 @@ static bool has_family(void)
 
 int main(int argc, char **argv)
 {
-    const char *family = getenv("RADV_FORCE_FAMILY");
-    const bool write = argc == 3 && strcmp(argv[2], "--write") == 0;
+    const bool write = argc == 4 && strcmp(argv[3], "--write") == 0;
     table is = {0}, was = {0};
-    if (family == NULL || (argc != 2 && !write)) {
-        fprintf(stderr, "usage: RADV_FORCE_FAMILY=family offline_amd TABLE.csv [--write]\n");
+    if (argc != 3 && !write) {
+        fprintf(stderr, "usage: offline_compile CARD TABLE.csv [--write]\n");
         return 2;
     }
-    if (!has_family()) {
-        printf("skipped: no RADV driver (package mesa-vulkan-drivers), or its Mesa makes no %s without hardware\n", family);
+    const char *card = argv[1], *path = argv[2];
+    const bool is_stub = stub_choose(card);
+    if (!is_stub)
+        setenv("RADV_FORCE_FAMILY", card, 1);
+    if (!has_card(is_stub)) {
+        printf("skipped: the driver (package mesa-vulkan-drivers) is not there, or its Mesa makes no %s without hardware%s\n",
+               card, is_stub ? "" : "; of Intel, NVIDIA and Apple: or the kernel's headers are older than 6.12's");
         return SKIP;
     }
-    int result = compile(&is);
-    if (result == 0)
+    int result = compile(is_stub, &is);
+    if (result == 0 && !is_stub)
         print_unasked(&is);
     if (result == 0 && write)
-        result = write_table(&is, argv[1]);
-    else if (result == 0 && strcmp(argv[1], "-") == 0) {
-        printf("no table of %s yet: only spills fail\n", family);
-        result = check_spills(&is) > 0;
-    } else if (result == 0 && !read_table(argv[1], &was)) {
-        printf("%s: no such table, or an empty one: build offline-tables\n", argv[1]);
+        result = write_table(&is, card, path);
+    else if (result == 0 && strcmp(path, "-") == 0) {
+        printf("no table of %s yet: only spills fail\n", card);
+        result = check_spills(NULL, &is) > 0;
+    } else if (result == 0 && !read_table(path, &was)) {
+        printf("%s: no such table, or an empty one: build offline-tables\n", path);
         result = 1;
     } else if (result == 0)
         result = compare(&was, &is) > 0;
