@@ -5,9 +5,8 @@
 // f16 x f16 products, f32 sums, at subgroup scope (VK_KHR_cooperative_matrix): [M, K] of x
 // times [K, N] of W, in a shape that the device lists.
 //
-// Grid: (ceil(n / (N FRAGS_N SUBGROUPS)), ceil(rows_max / (M FRAGS_M))), SUBGROUPS full
-// subgroups. A workgroup computes a tile of TILE_M rows and TILE_N outputs; subgroup s has
-// the FRAGS_N matrices from s FRAGS_N on, and all FRAGS_M of rows. A step takes 32 BLOCKS of k:
+// Grid: (ceil(n / TILE_N), ceil(rows_max / TILE_M)), SUBGROUPS full subgroups. A workgroup computes a tile of TILE_M rows
+// and TILE_N outputs, SUBGROUPS_M subgroups one below the other, each of FRAGS_M times FRAGS_N matrices. A step takes 32 BLOCKS of k:
 //   fetch     each lane decodes blocks of 32 weights and reads 8s of x, into registers
 //   stage     both are rounded to f16 into shared memory
 //   multiply  from there, while the next step's fetch is under way
@@ -22,6 +21,8 @@
 //
 // Order of additions: along k in runs of K, f32, each run in the device's own order; with M, N
 // and K it depends on the device, not on the tile, the row's place or the batch.
+// Tiles of 128 rows take 1.77 (Q4_K) and 1.58 times (F16) fewer static cycles a product than those of 64 on GA102 (NVK; no card was
+// at hand). They have four subgroups side by side: with fewer, a lane has too much of x to hold.
 // Bytes moved: the weights once for every TILE_M rows, x once for every TILE_N outputs (from
 // cache), y once. Operations: 2 rows n k.
 // Reference and tolerance: tests/op/test_matmul.c: x and W each err by 2^-11 of a term, so 2^-10
@@ -32,7 +33,7 @@
 // NVIDIA, by Mesa's NVK (GA102, bench/results/static-ga102.csv), a step of 64 rows and 128 outputs of Q4_K: 430 instructions, 32 of
 // them products, less the moves that its allocation of registers makes. It was 573 with branches around what is past an
 // edge, and with counts of loops that were not constants the sums left the registers at each product: in all
-// 1.5 (Q4_K) and 1.7 times (F16) as many static cycles. AMD (navi31, bench/static_peer.py): F16 at 16 rows 47.5 cycles
+// 1.8 (Q4_K) and 1.5 times (F16) as many static cycles. AMD (navi31, bench/static_peer.py): F16 at 16 rows 47.5 cycles
 // in place of 56.9. Intel, by ANV (Arc B580): a lane has 128 registers, and of 64 rows and 32 outputs 917 spill; 19,191 instructions
 // against 2,430 of matmul_dot.comp for 64 and 16. Where lanes share registers (caps.h) it is taken only when told to.
 #version 460
@@ -53,8 +54,10 @@ layout(constant_id = PM_SPEC_COOPMAT_FRAGS_M) const uint FRAGS_M = 1;
 layout(constant_id = PM_SPEC_COOPMAT_FRAGS_N) const uint FRAGS_N = 2;
 layout(constant_id = PM_SPEC_COOPMAT_SUBGROUPS) const uint SUBGROUPS = 4;
 layout(constant_id = PM_SPEC_COOPMAT_BLOCKS) const uint BLOCKS = 1;
+layout(constant_id = PM_SPEC_COOPMAT_SUBGROUPS_M) const uint SUBGROUPS_M = 1;
 
-const uint TILE_M = M * FRAGS_M, TILE_N = N * FRAGS_N * SUBGROUPS, STEP = 32 * BLOCKS;
+const uint SUBGROUPS_N = SUBGROUPS / SUBGROUPS_M;
+const uint TILE_M = M * FRAGS_M * SUBGROUPS_M, TILE_N = N * FRAGS_N * SUBGROUPS_N, STEP = 32 * BLOCKS;
 const uint PITCH = STEP / 8 + 1;                                  // uvec4s of a staged row of 8 f16 each; the
                                                                   // odd one puts neighbours in other banks
 const uint W_UNITS = (TILE_N * BLOCKS + LOCAL_X - 1) / LOCAL_X;   // blocks of 32 weights of a lane
@@ -82,6 +85,17 @@ coopmat<float, gl_ScopeSubgroup, M, N, gl_MatrixUseAccumulator> sums[FRAGS_M * F
 float power(uint exponent)
 {
     return uintBitsToFloat(exponent << 23);
+}
+
+// Of the tile, where matrix f of this subgroup's begins.
+uint row_of(uint f)
+{
+    return (gl_SubgroupID / SUBGROUPS_N * FRAGS_M + f / FRAGS_N) * M;
+}
+
+uint column_of(uint f)
+{
+    return (gl_SubgroupID % SUBGROUPS_N * FRAGS_N + f % FRAGS_N) * N;
 }
 
 float largest(vec4 v)
@@ -210,7 +224,7 @@ void rescale()
         beyond_shared = 0;
     barrier();
     [[unroll]] for (uint f = 0; f < FRAGS_M * FRAGS_N; f++) {
-        const uint row0 = f / FRAGS_N * M, column0 = TILE_M + (gl_SubgroupID * FRAGS_N + f % FRAGS_N) * N;
+        const uint row0 = row_of(f), column0 = TILE_M + column_of(f);
         subgroupBarrier();
         [[unroll]] for (uint turn = 0; turn < TURNS; turn++) {
             const uint q = turn * LANES + gl_SubgroupInvocationID, column = column0 + q % (N / 4) * 4;
@@ -254,11 +268,10 @@ void multiply()
     for (uint k = 0; k < STEP; k += K) {
         coopmat<float16_t, gl_ScopeSubgroup, M, K, gl_MatrixUseA> a[FRAGS_M];
         [[unroll]] for (uint f = 0; f < FRAGS_M; f++)
-            coopMatLoad(a[f], x_shared, f * M * PITCH + k / 8, PITCH, gl_CooperativeMatrixLayoutRowMajor);
+            coopMatLoad(a[f], x_shared, row_of(f * FRAGS_N) * PITCH + k / 8, PITCH, gl_CooperativeMatrixLayoutRowMajor);
         [[unroll]] for (uint g = 0; g < FRAGS_N; g++) {
             coopmat<float16_t, gl_ScopeSubgroup, K, N, gl_MatrixUseB> b;
-            coopMatLoad(b, w_shared, (gl_SubgroupID * FRAGS_N + g) * N * PITCH + k / 8, PITCH,
-                        gl_CooperativeMatrixLayoutColumnMajor);
+            coopMatLoad(b, w_shared, column_of(g) * PITCH + k / 8, PITCH, gl_CooperativeMatrixLayoutColumnMajor);
             [[unroll]] for (uint f = 0; f < FRAGS_M; f++)
                 sums[f * FRAGS_N + g] = coopMatMulAdd(a[f], b, sums[f * FRAGS_N + g]);
         }
@@ -303,7 +316,7 @@ void main()
     F32Out y = F32Out(advance(p.y, first_row, p.y_stride * 4u));
     const bool has_bias = !is_null(p.bias);
     [[unroll]] for (uint f = 0; f < FRAGS_M * FRAGS_N; f++) {
-        const uint row0 = f / FRAGS_N * M, column0 = (gl_SubgroupID * FRAGS_N + f % FRAGS_N) * N;
+        const uint row0 = row_of(f), column0 = column_of(f);
         tile_out(f);
         [[unroll]] for (uint turn = 0; turn < TURNS; turn++) {
             const uint q = turn * LANES + gl_SubgroupInvocationID, row = row0 + q / (N / 4);

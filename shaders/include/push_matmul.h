@@ -18,6 +18,7 @@
 #define PM_SPEC_COOPMAT_FRAGS_N 12
 #define PM_SPEC_COOPMAT_SUBGROUPS 13
 #define PM_SPEC_COOPMAT_BLOCKS 14
+#define PM_SPEC_COOPMAT_SUBGROUPS_M 15
 
 PM_PUSH_BEGIN(pm_push_matmul)
     PM_ADDRESS pieces;             /* packed weights, see op/weight.h */

@@ -63,7 +63,8 @@ static const struct matmul_variant {
     {"tile64", TILE, 64},     {"tile64_f16", HALF, 64},
     {"dot1", DOT, 1},         {"dot2", DOT, 2},       {"dot4", DOT, 4},         {"dot8", DOT, 8},
     {"dot16", DOT, 16},       {"dot32", DOT, 32},     {"dot64", DOT, 64},
-    {"coopmat16", COOPMAT, 16}, {"coopmat32", COOPMAT, 32}, {"coopmat64", COOPMAT, 64}, {"coopmat2", COOPMAT2, 16},
+    {"coopmat16", COOPMAT, 16}, {"coopmat32", COOPMAT, 32}, {"coopmat64", COOPMAT, 64}, {"coopmat128", COOPMAT, 128},
+    {"coopmat2", COOPMAT2, 16},
     {"coopmat2_wg", COOPMAT2_WG, 64},
 };
 

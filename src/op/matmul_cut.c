@@ -6,7 +6,8 @@
 
 #define OUTPUTS 32u                /* of one subgroup */
 #define OUTPUTS_CPU 16u            /* where each matrix is unrolled code */
-#define SUBGROUPS_MAX 4u
+#define ROWS_SUBGROUP 64u          /* of one subgroup at most: more sums than those leave no registers */
+#define SUBGROUPS_MAX 4u           /* side by side */
 #define GROUPS_WANTED 256u         /* workgroups that fill a wide device */
 #define OUTPUTS_WORKGROUP 64u      /* of a workgroup that owns its matrices; twice with LANES_MAX */
 #define LANES_MAX 256u
@@ -25,14 +26,14 @@ static bool is_multiple(uint32_t n, uint32_t of)
 /* Constants of matmul_coopmat.comp. */
 typedef struct coopmat_shape {
     pm_vk_matrix matrix;
-    uint32_t frags_m, frags_n, subgroups, blocks, lanes;
+    uint32_t frags_m, frags_n, down, across, blocks, lanes; /* down, across: subgroups along rows and outputs */
 } coopmat_shape;
 
 /* Shared memory of the shader, as it declares it. */
 static uint32_t shared_bytes(const coopmat_shape *s)
 {
-    const uint32_t rows = s->matrix.m * s->frags_m + s->matrix.n * s->frags_n * s->subgroups;
-    return rows * (4 * s->blocks + 1) * 16 + s->subgroups * s->matrix.m * s->matrix.n * 4 + rows * 12 + 4;
+    const uint32_t rows = s->matrix.m * s->frags_m * s->down + s->matrix.n * s->frags_n * s->across;
+    return rows * (4 * s->blocks + 1) * 16 + s->down * s->across * s->matrix.m * s->matrix.n * 4 + rows * 12 + 4;
 }
 
 /* m = n = k = 0 when none will do. */
@@ -48,17 +49,19 @@ static pm_vk_matrix largest_matrix(const pm_vk_caps *caps, uint32_t rows)
     return best;
 }
 
+/* As many side by side as leave enough workgroups; of subgroups one below the other all, or a lane would have too much of x. */
 static bool fit_subgroups(const pm_vk_caps *caps, const pm_matmul *m, coopmat_shape *s)
 {
-    for (s->subgroups = SUBGROUPS_MAX; s->subgroups > 0; s->subgroups /= 2) {
-        const uint32_t outputs = s->matrix.n * s->frags_n * s->subgroups;
-        const uint64_t groups = (uint64_t)pm_div_up(m->weight.n, outputs) * pm_div_up(m->rows_max, s->matrix.m * s->frags_m);
-        s->lanes = pm_vk_matrix_lanes(caps) * s->subgroups;
+    const uint32_t least = s->down > 1 ? SUBGROUPS_MAX : 1;
+    for (s->across = SUBGROUPS_MAX; s->across >= least; s->across /= 2) {
+        const uint32_t outputs = s->matrix.n * s->frags_n * s->across, rows = s->matrix.m * s->frags_m * s->down;
+        const uint64_t groups = (uint64_t)pm_div_up(m->weight.n, outputs) * pm_div_up(m->rows_max, rows);
+        s->lanes = pm_vk_matrix_lanes(caps) * s->down * s->across;
         s->blocks = s->lanes > outputs ? s->lanes / outputs : 1; /* a block for each lane */
-        if (shared_bytes(s) > caps->shared_bytes)
-            s->blocks = 1;
+        while (s->blocks > 1 && shared_bytes(s) > caps->shared_bytes)
+            s->blocks /= 2;
         if (s->lanes <= caps->workgroup_max && shared_bytes(s) <= caps->shared_bytes &&
-            (groups >= GROUPS_WANTED || s->subgroups == 1 || caps->is_cpu))
+            (groups >= GROUPS_WANTED || s->across == 1 || caps->is_cpu))
             return true;
     }
     return false;
@@ -71,19 +74,20 @@ const char *pm_matmul_cut_coopmat(const pm_vk_caps *caps, const pm_matmul *m, ui
         return "KHR cooperative matrix, f16 arithmetic and subgroup operations";
     if (s.matrix.m == 0)
         return "a cooperative matrix f16 x f16 -> f32 that divides its tile";
-    s.frags_m = rows / s.matrix.m;
+    s.down = rows > ROWS_SUBGROUP ? rows / ROWS_SUBGROUP : 1;
+    s.frags_m = rows / s.down / s.matrix.m;
     s.frags_n = (caps->is_cpu ? OUTPUTS_CPU : OUTPUTS) / s.matrix.n;
     s.frags_n = s.frags_n > 0 ? s.frags_n : 1;
     if (!fit_subgroups(caps, m, &s))
-        return "more shared memory";
+        return s.down > 1 ? "more shared memory, or more outputs and rows" : "more shared memory";
     *out = (pm_matmul_cut){
         .rows = rows,
-        .outputs = s.matrix.n * s.frags_n * s.subgroups,
-        .key = {.spec_count = 8,
+        .outputs = s.matrix.n * s.frags_n * s.across,
+        .key = {.spec_count = 9,
                 .spec = {{PM_SPEC_LOCAL_X, s.lanes}, {PM_SPEC_COOPMAT_M, s.matrix.m}, {PM_SPEC_COOPMAT_N, s.matrix.n},
                          {PM_SPEC_COOPMAT_K, s.matrix.k}, {PM_SPEC_COOPMAT_FRAGS_M, s.frags_m},
-                         {PM_SPEC_COOPMAT_FRAGS_N, s.frags_n}, {PM_SPEC_COOPMAT_SUBGROUPS, s.subgroups},
-                         {PM_SPEC_COOPMAT_BLOCKS, s.blocks}},
+                         {PM_SPEC_COOPMAT_FRAGS_N, s.frags_n}, {PM_SPEC_COOPMAT_SUBGROUPS, s.down * s.across},
+                         {PM_SPEC_COOPMAT_BLOCKS, s.blocks}, {PM_SPEC_COOPMAT_SUBGROUPS_M, s.down}},
                 .subgroup = pm_vk_matrix_lanes(caps)},
     };
     return NULL;

@@ -166,10 +166,31 @@ static void where_lanes_share_registers_those_of_many_rows_have_more(void **stat
     }
     pm_vk_caps others = intel(16);
     others.subgroup_max = 16;      /* Mali: registers are a lane's own */
+    others.bits &= ~PM_CAP_BIT(COOPMAT);
     expect_lanes(&others, PM_DTYPE_Q4_0, 512, "dot64", 16);
     others.subgroup_min = others.subgroup_max = 32;
     expect_lanes(&others, PM_DTYPE_Q4_0, 1, "dot1", 32);
     assert_int_equal(pm_vk_matrix_lanes(&others), 32);
+}
+
+static void tiles_of_128_rows_are_for_many_outputs(void **state)
+{
+    (void)state;
+    pm_vk_caps caps = wide();
+    caps.matrix_count = 1;
+    caps.matrix[0] = (pm_vk_matrix){16, 16, 16};
+    pm_matmul m = matmul_of(PM_DTYPE_Q4_0, 512);
+    pm_matmul_cut cut;
+    assert_non_null(strstr(pm_matmul_cut_coopmat(&caps, &m, 128, &cut), "more outputs")); /* 128 workgroups */
+    assert_null(pm_matmul_cut_coopmat(&caps, &m, 64, &cut));
+    assert_true(cut.rows == 64 && cut.outputs == 128 && constant(&cut, PM_SPEC_COOPMAT_SUBGROUPS_M) == 1);
+    m.weight.n = 11008;
+    assert_null(pm_matmul_cut_coopmat(&caps, &m, 128, &cut));
+    assert_true(cut.rows == 128 && cut.outputs == 128 && constant(&cut, PM_SPEC_LOCAL_X) == 256);
+    assert_true(constant(&cut, PM_SPEC_COOPMAT_SUBGROUPS) == 8 && constant(&cut, PM_SPEC_COOPMAT_SUBGROUPS_M) == 2);
+    assert_true(constant(&cut, PM_SPEC_COOPMAT_FRAGS_M) == 4 && constant(&cut, PM_SPEC_COOPMAT_BLOCKS) == 2);
+    caps.workgroup_max = 128;      /* too few lanes */
+    assert_non_null(pm_matmul_cut_coopmat(&caps, &m, 128, &cut));
 }
 
 int main(void)
@@ -178,6 +199,7 @@ int main(void)
         cmocka_unit_test(the_largest_workgroup_that_is_listed_owns_the_matrices),
         cmocka_unit_test(without_it_a_workgroup_owns_none),
         cmocka_unit_test(a_subgroup_gets_what_is_listed_for_it),
+        cmocka_unit_test(tiles_of_128_rows_are_for_many_outputs),
         cmocka_unit_test(where_lanes_share_registers_those_of_many_rows_have_more),
     };
     return cmocka_run_group_tests_name("matmul_cut", tests, NULL, NULL);
