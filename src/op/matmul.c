@@ -399,8 +399,9 @@ static bool may_choose(const pm_vk_caps *caps, const pm_choice *choice)
 
 /* What was found best, else the best family for the device and so many rows; the others serve where that is off. On a CPU
  * driver a cooperative matrix is a detour through memory, and where lanes share registers staging it spills
- * (matmul_coopmat.comp has the numbers of both); those of NV cooperative matrix 2 are taken when asked for. When deterministic, what is wanted does not depend on
- * the rows: one family serves all of them, in an order that follows from k, n and the device. */
+ * (matmul_coopmat.comp has the numbers of both); those of NV cooperative matrix 2 are taken when asked for. When
+ * deterministic, what is wanted does not depend on the rows: one family serves all of them, in an order that follows from
+ * k, n and the device. */
 static uint32_t pick(const pm_vk_caps *caps, const pm_matmul *m)
 {
     const struct {

@@ -3,11 +3,12 @@
  *     offline_compile CARD TABLE.csv             compares with the table; - = there is none yet
  *     offline_compile CARD TABLE.csv --write     makes it
  *
- * CARD is one of offline/stub_*.c (Intel by ANV, NVIDIA by NVK, Apple by Honeykrisp), else a family of AMD's by RADV, which
+ * CARD is one of offline/shim_*.c (Intel by ANV, NVIDIA by NVK, Apple by Honeykrisp), or a family of AMD's by RADV, which
  * has a device of its own for that (RADV_FORCE_FAMILY; Mesa 22.3 to 25.0 seen to; Mesa 26.1 says that it has been
  * removed). The vendor's driver has to be the one that the loader takes (VK_DRIVER_FILES). Pipelines compile with the
- * real compiler and nothing runs. Every pipeline that can be asked for there (offline/pipelines.h) is compiled and its statistics are read; of the stubs' cards,
- * whose compilers take longer, what the engine would choose of the types that most files have.
+ * real compiler and nothing runs. Every pipeline that can be asked for there (offline/pipelines.h) is compiled and its
+ * statistics are read; of the shims' cards, whose compilers take longer, those that the engine would choose of the types
+ * that most files have.
  *
  * Fails when a pipeline that the engine would choose spills or keeps arrays in memory, or one that has to be forced and
  * did not before; when, against the table made with the same Mesa, one's registers more than double or its waves halve,
@@ -15,7 +16,7 @@
  * fail, the drift is printed. Pipelines that the table does not have are counted: write it anew.
  */
 #include "offline/pipelines.h"
-#include "offline/stub.h"
+#include "offline/shim.h"
 #include "vk/shader_table.h"
 #include "vk/statistics.h"
 
@@ -390,7 +391,7 @@ static void print_unasked(const table *t)
 
 /* Drivers may abort on a card that they do not know: try in a child. One that is there, of another vendor than AMD, is not
  * what was asked for. */
-static bool has_card(bool is_stub)
+static bool has_card(bool is_shim)
 {
     fflush(NULL);
     const pid_t child = fork();
@@ -398,7 +399,7 @@ static bool has_card(bool is_stub)
         pm_vk_device *device = NULL;
         const bool opened = pm_vk_device_open_measured(NULL, &device) == PM_OK &&
                             !pm_vk_device_caps(device)->is_cpu && find_columns(pm_vk_device_info(device)->driver) &&
-                            (is_stub || columns == vendors[0].columns);
+                            (is_shim || columns == vendors[0].columns);
         pm_vk_device_close(device);
         _exit(opened ? 0 : 1);
     }
@@ -415,16 +416,16 @@ int main(int argc, char **argv)
         return 2;
     }
     const char *card = argv[1], *path = argv[2];
-    const bool is_stub = stub_choose(card);
-    if (!is_stub)
+    const bool is_shim = shim_choose(card);
+    if (!is_shim)
         setenv("RADV_FORCE_FAMILY", card, 1);
-    if (!has_card(is_stub)) {
+    if (!has_card(is_shim)) {
         printf("skipped: the driver (package mesa-vulkan-drivers) is not there, or its Mesa makes no %s without hardware%s\n",
-               card, is_stub ? "" : "; of Intel, NVIDIA and Apple: or the kernel's headers are older than 6.12's");
+               card, is_shim ? "" : "; of Intel, NVIDIA and Apple: or the kernel's headers are older than 6.12's");
         return SKIP;
     }
-    int result = compile(is_stub, &is);
-    if (result == 0 && !is_stub)
+    int result = compile(is_shim, &is);
+    if (result == 0 && !is_shim)
         print_unasked(&is);
     if (result == 0 && write)
         result = write_table(&is, card, path);

@@ -1,6 +1,6 @@
-/* offline/stub_xe.c - what ANV asks of the kernel's xe, the driver of Intel's cards from Xe2 on. Source: <drm/xe_drm.h>.
+/* offline/shim_xe.c - what ANV asks of the kernel's xe, the driver of Intel's cards from Xe2 on. Source: <drm/xe_drm.h>.
  * Its fences are words in memory, which nobody writes: waiting for one ends at once. */
-#include "offline/stub.h"
+#include "offline/shim.h"
 
 #include <drm/xe_drm.h>
 #include <errno.h>
@@ -11,7 +11,7 @@
 #define PAGE 65536u
 #define ADDRESS_BITS 48u
 
-static size_t fill_config(const stub_card *card, struct drm_xe_query_config *config)
+static size_t fill_config(const shim_card *card, struct drm_xe_query_config *config)
 {
     const uint64_t info[] = {
         [DRM_XE_QUERY_CONFIG_REV_AND_DEVICE_ID] = (uint64_t)card->revision << 16 | card->device,
@@ -50,7 +50,7 @@ static size_t fill_memory(struct drm_xe_query_mem_regions *memory)
     return sizeof(*memory) + 2 * sizeof(memory->mem_regions[0]);
 }
 
-static size_t fill_gts(const stub_card *card, struct drm_xe_query_gt_list *list)
+static size_t fill_gts(const shim_card *card, struct drm_xe_query_gt_list *list)
 {
     if (list != NULL) {
         list->num_gt = 1;
@@ -62,7 +62,7 @@ static size_t fill_gts(const stub_card *card, struct drm_xe_query_gt_list *list)
 }
 
 /* Masks of what there is: all, a bit each, in 8 bytes. */
-static size_t fill_topology(const stub_card *card, uint8_t *at)
+static size_t fill_topology(const shim_card *card, uint8_t *at)
 {
     const struct { uint16_t type; uint32_t count; } masks[] = {
         {DRM_XE_TOPO_DSS_GEOMETRY, card->units[0] * card->units[1]},
@@ -81,7 +81,7 @@ static size_t fill_topology(const stub_card *card, uint8_t *at)
 }
 
 /* Keys, counts of words, words: slices, subslices, units of a subslice. */
-static size_t fill_hwconfig(const stub_card *card, void *data)
+static size_t fill_hwconfig(const shim_card *card, void *data)
 {
     const uint32_t words[] = {1, 1, card->units[0], 2, 1, card->units[0] * card->units[1], 3, 1, card->units[2]};
     if (data != NULL)
@@ -89,7 +89,7 @@ static size_t fill_hwconfig(const stub_card *card, void *data)
     return sizeof(words);
 }
 
-static size_t fill(const stub_card *card, uint32_t what, void *data)
+static size_t fill(const shim_card *card, uint32_t what, void *data)
 {
     switch (what) {
     case DRM_XE_DEVICE_QUERY_CONFIG: return fill_config(card, data);
@@ -103,7 +103,7 @@ static size_t fill(const stub_card *card, uint32_t what, void *data)
 }
 
 /* The first call of each asks for the size, the second for the data. */
-static int query(const stub_card *card, struct drm_xe_device_query *q)
+static int query(const shim_card *card, struct drm_xe_device_query *q)
 {
     void *data = (void *)(uintptr_t)q->data;
     const size_t bytes = fill(card, q->query, NULL);
@@ -117,30 +117,30 @@ static int query(const stub_card *card, struct drm_xe_device_query *q)
     return 0;
 }
 
-static int command(const stub_card *card, unsigned number, void *data, size_t bytes)
+static int command(const shim_card *card, unsigned number, void *data, size_t bytes)
 {
     (void)bytes;
     switch (number) {
     case DRM_XE_DEVICE_QUERY: return query(card, data);
     case DRM_XE_GEM_CREATE: {
         struct drm_xe_gem_create *create = data;
-        create->handle = stub_buffer(create->size);
+        create->handle = shim_buffer(create->size);
         return 0;
     }
     case DRM_XE_GEM_MMAP_OFFSET: {
         struct drm_xe_gem_mmap_offset *offset = data;
-        offset->offset = offset->handle * STUB_GRANULE;
+        offset->offset = offset->handle * SHIM_GRANULE;
         return 0;
     }
-    case DRM_XE_VM_CREATE: ((struct drm_xe_vm_create *)data)->vm_id = stub_name(); return 0;
-    case DRM_XE_EXEC_QUEUE_CREATE: ((struct drm_xe_exec_queue_create *)data)->exec_queue_id = stub_name(); return 0;
+    case DRM_XE_VM_CREATE: ((struct drm_xe_vm_create *)data)->vm_id = shim_name(); return 0;
+    case DRM_XE_EXEC_QUEUE_CREATE: ((struct drm_xe_exec_queue_create *)data)->exec_queue_id = shim_name(); return 0;
     case DRM_XE_EXEC_QUEUE_GET_PROPERTY: ((struct drm_xe_exec_queue_get_property *)data)->value = 0; return 0; /* not banned */
     default: return 0;             /* binding, submitting, waiting: done */
     }
 }
 
 /* Device number and units: Intel's product page. */
-const stub_card stub_xe[] = {
+const shim_card shim_xe[] = {
     {"bmg", "xe", {1, 1, 0}, NULL, 0x8086, 0xe20b, 0, {5, 4, 8}, NULL, command}, /* Arc B580 */
     {0},
 };

@@ -1,6 +1,6 @@
-/* offline/stub_nouveau.c - NVIDIA's cards, as the kernel's nouveau has them for NVK, Mesa's driver. Sources:
+/* offline/shim_nouveau.c - NVIDIA's cards, as the kernel's nouveau has them for NVK, Mesa's driver. Sources:
  * <drm/nouveau_drm.h>; classes and NVIF as Linux has them in drivers/gpu/drm/nouveau/include/nvif. */
-#include "offline/stub.h"
+#include "offline/shim.h"
 
 #include <drm/nouveau_drm.h>
 #include <errno.h>
@@ -17,7 +17,7 @@ typedef struct nvidia_chip {
 
 /* -------------------------------------------------------------- GETPARAM */
 
-static int give_parameter(const stub_card *card, struct drm_nouveau_getparam *out)
+static int give_parameter(const shim_card *card, struct drm_nouveau_getparam *out)
 {
     const nvidia_chip *chip = card->chip;
     switch (out->param) {
@@ -77,7 +77,7 @@ static int give_classes(const nvidia_chip *chip, nvif_classes *out, size_t bytes
     return 0;
 }
 
-static int give_info(const stub_card *card, nvif_device_info *out, size_t bytes)
+static int give_info(const shim_card *card, nvif_device_info *out, size_t bytes)
 {
     const nvidia_chip *chip = card->chip;
     if (bytes < sizeof(*out) || out->method != METHOD_INFO)
@@ -93,7 +93,7 @@ static int give_info(const stub_card *card, nvif_device_info *out, size_t bytes)
     return 0;
 }
 
-static int answer_nvif(const stub_card *card, void *data, size_t bytes)
+static int answer_nvif(const shim_card *card, void *data, size_t bytes)
 {
     const nvif_head *head = data;
     if (bytes < sizeof(*head))
@@ -112,19 +112,19 @@ static int answer_nvif(const stub_card *card, void *data, size_t bytes)
 
 static int create_buffer(struct drm_nouveau_gem_new *out)
 {
-    out->info.handle = stub_buffer(out->info.size);
-    out->info.map_handle = out->info.handle * STUB_GRANULE;
+    out->info.handle = shim_buffer(out->info.size);
+    out->info.map_handle = out->info.handle * SHIM_GRANULE;
     out->info.offset = 0;
     return 0;
 }
 
 static int create_channel(struct drm_nouveau_channel_alloc *out)
 {
-    out->channel = (int32_t)stub_name();
+    out->channel = (int32_t)shim_name();
     return 0;
 }
 
-static int command(const stub_card *card, unsigned number, void *data, size_t bytes)
+static int command(const shim_card *card, unsigned number, void *data, size_t bytes)
 {
     switch (number) {
     case DRM_NOUVEAU_GETPARAM: return give_parameter(card, data);
@@ -149,7 +149,7 @@ static const nvidia_chip gh100 = {0x180, 80 * GIB, 0xcbc0, 0xcb97, 0xc8b5, 0xa14
 static const nvidia_chip ad102 = {0x192, 24 * GIB, 0xc9c0, 0xc997, 0xc7b5, 0xa140};
 static const nvidia_chip gb202 = {0x1b2, 32 * GIB, 0xcec0, 0xce97, 0xcab5, 0xcd40};
 
-const stub_card stub_nouveau[] = {
+const shim_card shim_nouveau[] = {
 #define CARD(id, gpcs, tpcs, of) #of, "nouveau", {1, 4, 2}, NULL, 0x10de, id, 0xa1, {gpcs, tpcs, 0}, &of, command
     {CARD(0x1e04, 6, 34, tu102)},  /* GeForce RTX 2080 Ti */
     {CARD(0x20b0, 7, 54, ga100)},  /* A100 */

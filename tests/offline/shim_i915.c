@@ -1,5 +1,5 @@
-/* offline/stub_i915.c - what ANV, Mesa's driver of Intel, asks of the kernel's i915. Source: <drm/i915_drm.h>. */
-#include "offline/stub.h"
+/* offline/shim_i915.c - what ANV, Mesa's driver of Intel, asks of the kernel's i915. Source: <drm/i915_drm.h>. */
+#include "offline/shim.h"
 
 #include <drm/i915_drm.h>
 #include <errno.h>
@@ -10,7 +10,7 @@
 #define MEMORY (UINT64_C(16) << 30) /* bytes, of the card and of the host */
 #define ADDRESSES (UINT64_C(1) << 48)
 
-static int param(const stub_card *card, const drm_i915_getparam_t *get)
+static int param(const shim_card *card, const drm_i915_getparam_t *get)
 {
     const int subslices = (int)(card->units[0] * card->units[1]);
     switch (get->param) {
@@ -26,7 +26,7 @@ static int param(const stub_card *card, const drm_i915_getparam_t *get)
 }
 
 /* Which units there are: all, a bit each. */
-static void fill_topology(const stub_card *card, struct drm_i915_query_topology_info *info)
+static void fill_topology(const shim_card *card, struct drm_i915_query_topology_info *info)
 {
     uint8_t *at = info->data;
     info->max_slices = (uint16_t)card->units[0];
@@ -61,7 +61,7 @@ static void fill_memory(struct drm_i915_query_memory_regions *info)
 }
 
 /* The first call of each asks for the length, the second for the data. */
-static void query(const stub_card *card, struct drm_i915_query_item *item)
+static void query(const shim_card *card, struct drm_i915_query_item *item)
 {
     void *data = (void *)(uintptr_t)item->data_ptr;
     size_t length = 0;
@@ -97,13 +97,13 @@ static void query(const stub_card *card, struct drm_i915_query_item *item)
 
 static int map(struct drm_i915_gem_mmap *m)
 {
-    const off_t offset = (off_t)(m->handle * STUB_GRANULE + m->offset);
-    void *at = mmap(NULL, m->size, PROT_READ | PROT_WRITE, MAP_SHARED, stub_node(), offset);
+    const off_t offset = (off_t)(m->handle * SHIM_GRANULE + m->offset);
+    void *at = mmap(NULL, m->size, PROT_READ | PROT_WRITE, MAP_SHARED, shim_node(), offset);
     m->addr_ptr = (uintptr_t)at;
     return at == MAP_FAILED ? errno : 0;
 }
 
-static int command(const stub_card *card, unsigned number, void *data, size_t bytes)
+static int command(const shim_card *card, unsigned number, void *data, size_t bytes)
 {
     (void)bytes;
     switch (number) {
@@ -117,23 +117,23 @@ static int command(const stub_card *card, unsigned number, void *data, size_t by
     }
     case DRM_I915_GEM_CREATE: {
         struct drm_i915_gem_create *create = data;
-        create->handle = stub_buffer(create->size);
+        create->handle = shim_buffer(create->size);
         return 0;
     }
     case DRM_I915_GEM_CREATE_EXT: {
         struct drm_i915_gem_create_ext *create = data;
-        create->handle = stub_buffer(create->size);
+        create->handle = shim_buffer(create->size);
         return 0;
     }
-    case DRM_I915_GEM_USERPTR: ((struct drm_i915_gem_userptr *)data)->handle = stub_name(); return 0;
+    case DRM_I915_GEM_USERPTR: ((struct drm_i915_gem_userptr *)data)->handle = shim_name(); return 0;
     case DRM_I915_GEM_MMAP: return map(data);
     case DRM_I915_GEM_MMAP_GTT: { /* GEM_MMAP_OFFSET has the same number */
         struct drm_i915_gem_mmap_offset *offset = data;
-        offset->offset = offset->handle * STUB_GRANULE;
+        offset->offset = offset->handle * SHIM_GRANULE;
         return 0;
     }
-    case DRM_I915_GEM_CONTEXT_CREATE: ((struct drm_i915_gem_context_create *)data)->ctx_id = stub_name(); return 0;
-    case DRM_I915_GEM_VM_CREATE: ((struct drm_i915_gem_vm_control *)data)->vm_id = stub_name(); return 0;
+    case DRM_I915_GEM_CONTEXT_CREATE: ((struct drm_i915_gem_context_create *)data)->ctx_id = shim_name(); return 0;
+    case DRM_I915_GEM_VM_CREATE: ((struct drm_i915_gem_vm_control *)data)->vm_id = shim_name(); return 0;
     case DRM_I915_GEM_CONTEXT_GETPARAM: {
         struct drm_i915_gem_context_param *get = data;
         get->value = get->param == I915_CONTEXT_PARAM_GTT_SIZE ? ADDRESSES : 1;
@@ -150,7 +150,7 @@ static int command(const stub_card *card, unsigned number, void *data, size_t by
 }
 
 /* Device numbers and units: Intel's product pages of each. */
-const stub_card stub_i915[] = {
+const shim_card shim_i915[] = {
     {"dg2", "i915", {1, 6, 0}, NULL, 0x8086, 0x56a0, 8, {8, 4, 16}, NULL, command}, /* Arc A770 */
     {"tgl", "i915", {1, 6, 0}, NULL, 0x8086, 0x9a49, 3, {1, 6, 16}, NULL, command}, /* Iris Xe of an 11th Core i7 */
     {"cfl", "i915", {1, 6, 0}, NULL, 0x8086, 0x3e92, 2, {1, 3, 8}, NULL, command},  /* UHD Graphics 630 of an 8th Core i7 */

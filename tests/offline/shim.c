@@ -1,5 +1,5 @@
-/* offline/stub.c - what all stubs share: the list of devices, the node, and what every driver of the kernel is asked. */
-#include "offline/stub.h"
+/* offline/shim.c - what all shims share: the list of devices, the node, and what every driver of the kernel is asked. */
+#include "offline/shim.h"
 
 #include <drm/drm.h>
 #include <errno.h>
@@ -15,41 +15,41 @@
 
 #define FILE_BYTES (INT64_C(1) << 46) /* holes, until something is written there */
 
-static const stub_card *card;      /* NULL: none */
+static const shim_card *card;      /* NULL: none */
 static int node = -1;
 static char node_path[32];
 static atomic_uint_least64_t granules = 1; /* used so far; handle 0 is none */
 static atomic_uint names;
 
-bool stub_choose(const char *name)
+bool shim_choose(const char *name)
 {
-    static const stub_card *const lists[] = {stub_i915, stub_xe, stub_nouveau, stub_asahi};
+    static const shim_card *const lists[] = {shim_i915, shim_xe, shim_nouveau, shim_asahi};
     for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]) && card == NULL; i++)
-        for (const stub_card *c = lists[i]; c->name != NULL; c++)
+        for (const shim_card *c = lists[i]; c->name != NULL; c++)
             if (strcmp(c->name, name) == 0)
                 card = c;
     if (card == NULL)
         return false;
     node = memfd_create("card", MFD_CLOEXEC);
     if (node < 0 || ftruncate(node, FILE_BYTES) != 0) {
-        perror("stub: memfd");
+        perror("shim: memfd");
         exit(1);
     }
     snprintf(node_path, sizeof(node_path), "/proc/self/fd/%d", node);
     return true;
 }
 
-uint32_t stub_buffer(uint64_t bytes)
+uint32_t shim_buffer(uint64_t bytes)
 {
-    return (uint32_t)atomic_fetch_add(&granules, (bytes + STUB_GRANULE - 1) / STUB_GRANULE);
+    return (uint32_t)atomic_fetch_add(&granules, (bytes + SHIM_GRANULE - 1) / SHIM_GRANULE);
 }
 
-uint32_t stub_name(void)
+uint32_t shim_name(void)
 {
     return atomic_fetch_add(&names, 1) + 1;
 }
 
-int stub_node(void)
+int shim_node(void)
 {
     return node;
 }
@@ -181,7 +181,7 @@ static int give_capability(struct drm_get_cap *out)
 
 static int create_syncobj(struct drm_syncobj_create *out)
 {
-    out->handle = stub_name();
+    out->handle = shim_name();
     return 0;
 }
 
@@ -225,8 +225,8 @@ int ioctl(int fd, unsigned long request, ...)
     if (_IOC_TYPE(request) != DRM_IOCTL_BASE || card == NULL)
         return (int)syscall(SYS_ioctl, fd, request, data);
     const int error = answer(request, data);
-    if (error != 0 && getenv("PUMICE_STUB_TRACE") != NULL)
-        fprintf(stderr, "stub: ioctl %#x: %s\n", (unsigned)_IOC_NR(request), strerror(error));
+    if (error != 0 && getenv("PUMICE_SHIM_TRACE") != NULL)
+        fprintf(stderr, "shim: ioctl %#x: %s\n", (unsigned)_IOC_NR(request), strerror(error));
     errno = error != 0 ? error : errno;
     return error == 0 ? 0 : -1;
 }

@@ -1,6 +1,6 @@
-/* offline/stub_asahi.c - Apple's GPUs, as the kernel's asahi has them for Honeykrisp, Mesa's driver. Numbers and structures
+/* offline/shim_asahi.c - Apple's GPUs, as the kernel's asahi has them for Honeykrisp, Mesa's driver. Numbers and structures
  * are those of Linux's <drm/asahi_drm.h>, which is newer than the headers of many systems. */
-#include "offline/stub.h"
+#include "offline/shim.h"
 
 #include <errno.h>
 #include <string.h>
@@ -41,7 +41,7 @@ typedef struct apple_chip {
     uint32_t generation, variant, revision, id, khz;
 } apple_chip;
 
-static int give_params(const stub_card *card, struct get_params *get)
+static int give_params(const shim_card *card, struct get_params *get)
 {
     const apple_chip *chip = card->chip;
     params p = {.features = 1, /* faulting loads give 0 */
@@ -58,25 +58,25 @@ static int give_params(const stub_card *card, struct get_params *get)
     return 0;
 }
 
-static int command(const stub_card *card, unsigned number, void *data, size_t bytes)
+static int command(const shim_card *card, unsigned number, void *data, size_t bytes)
 {
     (void)bytes;
     switch (number) {
     case GET_PARAMS: return give_params(card, data);
     case GET_TIME: ((struct get_time *)data)->time = 1; return 0;
-    case VM_CREATE: ((struct vm_create *)data)->vm = stub_name(); return 0;
+    case VM_CREATE: ((struct vm_create *)data)->vm = shim_name(); return 0;
     case GEM_CREATE: {
         struct gem_create *create = data;
-        create->handle = stub_buffer(create->bytes);
+        create->handle = shim_buffer(create->bytes);
         return 0;
     }
     case GEM_MMAP_OFFSET: {
         struct gem_mmap_offset *map = data;
-        map->offset = map->handle * STUB_GRANULE;
+        map->offset = map->handle * SHIM_GRANULE;
         return 0;
     }
-    case GEM_BIND_OBJECT: ((struct gem_bind_object *)data)->object = stub_name(); return 0;
-    case QUEUE_CREATE: ((struct queue_create *)data)->queue = stub_name(); return 0;
+    case GEM_BIND_OBJECT: ((struct gem_bind_object *)data)->object = shim_name(); return 0;
+    case QUEUE_CREATE: ((struct queue_create *)data)->queue = shim_name(); return 0;
     case VM_DESTROY:
     case VM_BIND:
     case QUEUE_DESTROY:
@@ -87,7 +87,7 @@ static int command(const stub_card *card, unsigned number, void *data, size_t by
 
 static const apple_chip g13g = {13, 'G', 0x11, 0x8103, 1278000};
 
-const stub_card stub_asahi[] = {
+const shim_card shim_asahi[] = {
     {"m1", "asahi", {1, 0, 0}, "apple,agx", 0, 0, 0, {1, 8, 0}, &g13g, command},
     {0},
 };
